@@ -1,0 +1,69 @@
+//! The border between kernel and userspace: sizes that must not change by accident, and the
+//! plain-old-data impls that aya asks for.
+
+use core::mem::{offset_of, size_of};
+
+use crate::event::{Event, SocketEvent};
+use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
+use crate::stats::{RuleCounters, SlotCounters};
+use crate::table::{
+    ArmKey, AttemptKey, MarkerEntry, MarkerSet, RemoteKey, SeenKey, Selector, SelectorState,
+    SocketEntry, Tuple,
+};
+
+/// Version of all layouts here; the loader refuses an object with another one.
+pub const ABI_VERSION: u32 = 1;
+
+// No struct may have implicit padding: uninitialised bytes would cross the border (and the
+// verifier refuses to store them). Each size is the sum of its fields.
+const _: () = {
+    assert!(size_of::<Event>() == 80);
+    assert!(offset_of!(Event, slot) == 32);
+    assert!(size_of::<SocketEvent>() == 80 + 32);
+    assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
+    assert!(size_of::<Chain>() == 8 + CHAIN_LEN * size_of::<Rule>());
+    assert!(size_of::<Selector>() == 8 * 4 + 16);
+    assert!(size_of::<SelectorState>() == 16);
+    assert!(size_of::<RemoteKey>() == 20);
+    assert!(size_of::<Tuple>() == 40);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16);
+    assert!(size_of::<ArmKey>() == 8);
+    assert!(size_of::<SeenKey>() == 8);
+    assert!(size_of::<AttemptKey>() == 8);
+    assert!(size_of::<MarkerEntry>() == 24);
+    assert!(size_of::<MarkerSet>() == 96);
+    assert!(size_of::<SlotCounters>() == 48);
+    assert!(size_of::<RuleCounters>() == 24);
+};
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::*;
+
+    macro_rules! pod {
+        ($($t:ty),*) => {$(
+            // SAFETY: repr(C), only integers and arrays of them, no padding (asserted above),
+            // so every bit pattern is a value.
+            unsafe impl aya::Pod for $t {}
+        )*};
+    }
+
+    pod!(
+        Event,
+        SocketEvent,
+        Rule,
+        Chain,
+        Selector,
+        SelectorState,
+        RemoteKey,
+        Tuple,
+        SocketEntry,
+        ArmKey,
+        SeenKey,
+        AttemptKey,
+        MarkerEntry,
+        MarkerSet,
+        SlotCounters,
+        RuleCounters
+    );
+}

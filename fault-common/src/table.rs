@@ -1,0 +1,286 @@
+//! Keys and values of the maps that select sockets.
+
+/// An address as the maps hold it: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d, in four
+/// words as the kernel hands them out (so a word's bytes in memory are in network order).
+pub type Addr = [u32; 4];
+
+/// The second and third word of an IPv4-mapped address, as they read on this byte order.
+pub const V4_MAPPED: u32 = 0x0000_ffff_u32.to_be();
+
+/// [`Addr`] of an IPv4 address given as the kernel gives it (network order).
+#[inline(always)]
+pub const fn v4(be: u32) -> Addr {
+    [0, 0, V4_MAPPED, be]
+}
+
+/// `app` of a selector that does not care.
+pub const ANY_APP: u32 = u32::MAX;
+/// Selectors that one run may have; a remote set is a bit mask of this width.
+pub const MAX_SELECTORS: u32 = 64;
+/// Apps that one run may have.
+pub const MAX_APPS: u32 = 64;
+
+/// Only connections to one of the remotes of bit `remote` in the remotes table.
+pub const SEL_REMOTE: u32 = 1 << 0;
+/// Only the `nth` connection.
+pub const SEL_NTH: u32 = 1 << 1;
+/// Only the next connect of the process that wrote the marker.
+pub const SEL_AFTER_PROCESS: u32 = 1 << 2;
+/// Only the next connect of the thread that wrote the marker.
+pub const SEL_AFTER_THREAD: u32 = 1 << 3;
+/// When its socket is closed, the next one that matches takes the role.
+pub const SEL_FOLLOW: u32 = 1 << 4;
+/// The controller names the socket afterwards (a regular expression); the kernel only counts.
+pub const SEL_LATE: u32 = 1 << 5;
+/// Only sockets bound to `laddr`.
+pub const SEL_LADDR: u32 = 1 << 6;
+/// Only sockets bound to `lport`.
+pub const SEL_LPORT: u32 = 1 << 7;
+
+/// One `[[flow]]`, as the connect hook reads it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selector {
+    /// App index, or [`ANY_APP`].
+    pub app: u32,
+    /// Flow index: what a match is labelled with.
+    pub flow: u32,
+    /// `SEL_*` bits.
+    pub flags: u32,
+    /// Bit in the values of the remotes table.
+    pub remote: u32,
+    /// Which connection, from 1.
+    pub nth: u32,
+    /// Sockets it may stand for at a time.
+    pub max_flows: u32,
+    /// IP protocol number.
+    pub proto: u32,
+    /// Local port, host order.
+    pub lport: u32,
+    /// Local address.
+    pub laddr: Addr,
+}
+
+/// What a selector has counted so far. Both are advanced with fetching atomics.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SelectorState {
+    /// Connections opened that match app, remote and protocol.
+    pub opened: u64,
+    /// Sockets that now have the role.
+    pub active: u64,
+}
+
+/// Key of the remotes table.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteKey {
+    /// Remote address; all zero for "any host".
+    pub addr: Addr,
+    /// Remote port, host order.
+    pub port: u32,
+}
+
+/// A connection as a packet *towards* the socket names it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuple {
+    /// The peer.
+    pub saddr: Addr,
+    /// The socket.
+    pub daddr: Addr,
+    /// Peer's port, host order.
+    pub sport: u16,
+    /// Socket's port, host order.
+    pub dport: u16,
+    /// IP protocol number.
+    pub proto: u32,
+}
+
+impl Tuple {
+    /// The same connection seen from the other end.
+    #[inline(always)]
+    pub const fn reversed(&self) -> Self {
+        Self {
+            saddr: self.daddr,
+            daddr: self.saddr,
+            sport: self.dport,
+            dport: self.sport,
+            proto: self.proto,
+        }
+    }
+}
+
+/// The socket is in TCP_CLOSE; its packets (a last RST, replies of the control socket) still
+/// belong to it until another socket takes the tuple.
+pub const SOCKET_CLOSED: u32 = 1 << 0;
+/// A SYN has been seen, so `isn` holds.
+pub const SOCKET_ISN: u32 = 1 << 1;
+/// A packet of the peer has been seen, so `irs` holds.
+pub const SOCKET_IRS: u32 = 1 << 2;
+
+/// Value of the sockets table; the key is the cookie.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketEntry {
+    /// Its counters are entries `slot * 2 + direction`.
+    pub slot: u32,
+    /// Flow index or [`crate::event::NO_FLOW`].
+    pub flow: u32,
+    /// App index.
+    pub app: u32,
+    /// Which connection of its selector (or of its app, without one), from 1.
+    pub nth: u32,
+    /// connect() calls on this socket to the same remote.
+    pub attempt: u32,
+    /// `SOCKET_*` bits.
+    pub state: u32,
+    /// Selector that waits for the local address, plus 1; 0 for none.
+    pub pending: u32,
+    /// Selector whose role it has, plus 1; 0 for none.
+    pub role: u32,
+    /// Sequence number of the first payload byte sent.
+    pub isn: u32,
+    /// Sequence number of the first payload byte received.
+    pub irs: u32,
+    /// Acknowledgement number of the last Rx event.
+    pub last_ack: u32,
+    /// Remote port it was labelled for, host order.
+    pub rport: u32,
+    /// Remote address it was labelled for.
+    pub raddr: Addr,
+}
+
+/// Key of the table of armed markers.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArmKey {
+    /// Selector index.
+    pub selector: u32,
+    /// Thread or process id, as the selector says.
+    pub id: u32,
+}
+
+/// Key of the counts of packets that a rule has judged.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenKey {
+    /// Slot of the socket.
+    pub slot: u32,
+    /// Rule id.
+    pub rule: u32,
+}
+
+/// Key of the counts of lost attempts.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptKey {
+    /// Slot of the socket times 2 plus direction.
+    pub slot_dir: u32,
+    /// Sequence number of the first byte.
+    pub seq: u32,
+}
+
+/// Markers that one output stream may carry.
+pub const MARKERS_PER_STREAM: usize = 4;
+/// Bytes at the start of one write in which a marker is looked for.
+pub const MARKER_WINDOW: usize = 1024;
+/// Longest marker.
+pub const MARKER_MAX: usize = 256;
+/// Base of the rolling hash (odd, so that it has an inverse mod 2^64).
+pub const MARKER_BASE: u64 = 0x0000_0100_0000_01b3;
+
+/// One text to look for: its length and rolling hash.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MarkerEntry {
+    /// Sum of byte * MARKER_BASE^(len-1-i), mod 2^64.
+    pub hash: u64,
+    /// MARKER_BASE^len, what leaves the window is multiplied by.
+    pub drop: u64,
+    /// Bytes, 0 for an unused entry.
+    pub len: u32,
+    /// Selector that it arms.
+    pub selector: u32,
+}
+
+impl MarkerEntry {
+    /// The entry for a text of 1 to [`MARKER_MAX`] bytes.
+    pub fn new(text: &[u8], selector: u32) -> Self {
+        let mut entry = Self {
+            hash: 0,
+            drop: 1,
+            len: text.len() as u32,
+            selector,
+        };
+        for b in text {
+            entry.hash = roll(entry.hash, *b, 0, 0);
+            entry.drop = entry.drop.wrapping_mul(MARKER_BASE);
+        }
+        entry
+    }
+}
+
+/// Moves the window of a rolling hash by one byte.
+#[inline(always)]
+pub const fn roll(hash: u64, enters: u8, leaves: u8, drop: u64) -> u64 {
+    // The byte plus one, so that leading zero bytes count.
+    hash.wrapping_mul(MARKER_BASE)
+        .wrapping_add(enters as u64 + 1)
+        .wrapping_sub(if drop == 0 {
+            0
+        } else {
+            (leaves as u64 + 1).wrapping_mul(drop)
+        })
+}
+
+/// The markers of one output stream.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MarkerSet {
+    /// Unused entries have length 0.
+    pub markers: [MarkerEntry; MARKERS_PER_STREAM],
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn find(text: &[u8], line: &[u8]) -> bool {
+        let m = MarkerEntry::new(text, 0);
+        let (mut h, n) = (0, m.len as usize);
+        line.iter().enumerate().any(|(i, b)| {
+            h = if i < n {
+                roll(h, *b, 0, 0)
+            } else {
+                roll(h, *b, line[i - n], m.drop)
+            };
+            i + 1 >= n && h == m.hash
+        })
+    }
+
+    #[test]
+    fn a_mapped_address_reads_as_one() {
+        let bytes: Vec<u8> = v4(u32::from_ne_bytes([127, 0, 0, 1]))
+            .iter()
+            .flat_map(|w| w.to_ne_bytes())
+            .collect();
+        assert_eq!(
+            bytes,
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn rolling_search_agrees_with_a_plain_one(
+            text in prop::collection::vec(0u8..4, 1..6),
+            line in prop::collection::vec(0u8..4, 0..40),
+        ) {
+            let plain = line.windows(text.len()).any(|w| w == text);
+            prop_assert_eq!(find(&text, &line), plain);
+        }
+    }
+}
