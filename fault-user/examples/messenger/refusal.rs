@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(parsed("unidentified:4.."), [4, 5, 6]);
         assert_eq!(parsed("unidentified:2..=3"), [2, 3]);
         assert_eq!(refused(Refusal::Every(2)), [2, 4, 6]);
-        assert_eq!(refused(Refusal::Never), []);
+        assert!(refused(Refusal::Never).is_empty());
     }
 
     #[test]
