@@ -62,18 +62,21 @@ pub fn decide_rule(rule: &Rule, facts: &Facts, seen: u64) -> bool {
     }
 }
 
-/// Whether the list of `rule` names a number in (seen, last]. Branch-free per entry: the
-/// verifier walks it once.
-#[inline(always)]
+/// Whether the (sorted) list of `rule` names a number in (seen, last]. Leaves the loop early:
+/// evaluated branch-free and unrolled it would not fit the BPF stack.
+#[inline(never)]
 fn listed(rule: &Rule, seen: u64, last: u64) -> bool {
-    let mut found = false;
     let mut i = 0;
     while i < NTH_LEN {
-        let n = rule.nth[i];
-        found |= (i < rule.nth_len as usize) & (n > seen) & (n <= last);
+        if i as u32 >= rule.nth_len || rule.nth[i] > last {
+            return false;
+        }
+        if rule.nth[i] > seen {
+            return true;
+        }
         i += 1;
     }
-    found
+    false
 }
 
 /// The fate of a packet under a chain; the first rule that acts wins. `seen` answers how many

@@ -1,1 +1,2 @@
-//! placeholder
+//! flowfault: see the crate map below.
+pub mod verdict;

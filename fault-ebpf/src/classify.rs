@@ -1,0 +1,108 @@
+//! Whose packet is it? The gate that every packet on the machine meets, and the exact tables
+//! behind it.
+
+use fault_common::rule::Direction;
+use fault_common::table::{SOCKET_CLOSED, SocketEntry, Tuple};
+
+use crate::atomic;
+use crate::ctx::Skb;
+use crate::maps::{PORTS, SOCKETS, TUPLES};
+use crate::parse::{self, Facts, IPPROTO_TCP, Ports};
+
+/// A packet of a known socket.
+pub struct Owned {
+    pub cookie: u64,
+    pub socket: *mut SocketEntry,
+    pub facts: &'static mut Facts,
+}
+
+/// Finds the socket of a packet; `None` for everybody else's.
+#[inline(always)]
+pub fn owner(skb: Skb, dir: Direction, l2: u32) -> Option<Owned> {
+    match dir {
+        Direction::Egress => outgoing(skb, l2),
+        Direction::Ingress => incoming(skb, l2),
+    }
+}
+
+/// Opens the gate for a port of a known socket.
+#[inline(always)]
+pub fn open_gate(port: u32) {
+    // SAFETY: the index is masked to the array; bits are set atomically and never cleared.
+    unsafe {
+        let word = (&raw mut PORTS).cast::<u64>().add(((port >> 6) & 1023) as usize);
+        atomic::fetch_or(word, 1 << (port & 63));
+    }
+}
+
+#[inline(always)]
+pub fn gate_open(port: u32) -> bool {
+    // SAFETY: the index is masked to the array; volatile, because other CPUs set bits.
+    let word = unsafe {
+        (&raw const PORTS).cast::<u64>().add(((port >> 6) & 1023) as usize).read_volatile()
+    };
+    (word >> (port & 63)) & 1 != 0
+}
+
+/// A socket's own packets carry it. Replies that the kernel makes without one (RST, ACKs of
+/// TIME_WAIT) come from its control socket, whose "port" is its protocol number: those go by
+/// tuple, for a dead network lets no RST out either.
+#[inline(always)]
+fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
+    let (local, remote) = skb.sock_ports()?;
+    if !gate_open(local) && !gate_open(remote) {
+        return None;
+    }
+    let cookie = skb.cookie();
+    if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
+        let facts = parse::parse(skb, l2)?;
+        return Some(Owned { cookie, socket, facts });
+    }
+    let facts = parse::parse(skb, l2)?;
+    if local == IPPROTO_TCP as u32 {
+        let tuple = facts.tuple.reversed();
+        return by_tuple(&tuple, facts);
+    }
+    if facts.is_first_syn() {
+        release(&facts.tuple.reversed());
+    }
+    None
+}
+
+/// At ingress there is no socket to trust (on veth `skb->sk` is still the sender's): tuple only.
+#[inline(always)]
+fn incoming(skb: Skb, l2: u32) -> Option<Owned> {
+    match parse::ports(skb, l2) {
+        Ports::Known(src, dst) if !gate_open(src) && !gate_open(dst) => return None,
+        Ports::Other => return None,
+        Ports::Known(..) | Ports::Unclear => {}
+    }
+    let facts = parse::parse(skb, l2)?;
+    let tuple = facts.tuple;
+    by_tuple(&tuple, facts)
+}
+
+#[inline(always)]
+fn by_tuple(tuple: &Tuple, facts: &'static mut Facts) -> Option<Owned> {
+    let cookie = *TUPLES.get_ptr(tuple).map(|p| {
+        // SAFETY: a live map value; tuples are only replaced as a whole.
+        unsafe { &*p }
+    })?;
+    let socket = SOCKETS.get_ptr_mut(cookie)?;
+    Some(Owned { cookie, socket, facts })
+}
+
+/// Another socket opens a connection with the tuple of a closed one of ours: from now on that
+/// tuple is a bystander's.
+#[inline(always)]
+fn release(tuple: &Tuple) {
+    let Some(cookie) = TUPLES.get_ptr(tuple) else { return };
+    // SAFETY: live map values, null-checked.
+    let closed = unsafe {
+        SOCKETS.get_ptr(*cookie).is_some_and(|s| (*s).state & SOCKET_CLOSED != 0)
+    };
+    if closed {
+        // Failure means that somebody else removed it: the aim is reached.
+        let _ = TUPLES.remove(tuple);
+    }
+}

@@ -1,0 +1,274 @@
+//! Sockets are learned as they are made: labelled in connect() before the SYN, given their
+//! tuple when the port is chosen (also before the SYN), marked when they close.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{bpf_sock_addr, bpf_sock_ops};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
+};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
+use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED};
+use fault_common::stats::Global;
+use fault_common::table::{
+    Addr, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SocketEntry, Tuple, v4,
+};
+
+use crate::atomic;
+use crate::classify::open_gate;
+use crate::emit::{self, About};
+use crate::maps::{APP_OPENED, APPS, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES};
+use crate::parse::IPPROTO_TCP;
+use crate::select::{self, Connect};
+
+const AF_INET: u32 = 2;
+/// `enum` in linux/bpf.h: BPF_SOCK_OPS_TCP_CONNECT_CB and its neighbours.
+const TCP_CONNECT_CB: u32 = 3;
+const ACTIVE_ESTABLISHED_CB: u32 = 4;
+const STATE_CB: u32 = 10;
+const STATE_CB_FLAG: i32 = 1 << 2;
+const TCP_CLOSE: u32 = 7;
+/// cgroups this deep are still recognised as part of an app.
+const MAX_DEPTH: i32 = 8;
+
+#[inline(always)]
+pub fn on_connect4(ctx: &SockAddrContext) {
+    // SAFETY: a readable context field.
+    let ip = unsafe { (*ctx.sock_addr).user_ip4 };
+    on_connect(ctx, v4(ip));
+}
+
+#[inline(always)]
+pub fn on_connect6(ctx: &SockAddrContext) {
+    let sa = ctx.sock_addr;
+    // SAFETY: readable context fields; one by one and volatile, because the verifier refuses
+    // the wide load that the compiler would make of four. A mapped address (::ffff:a.b.c.d)
+    // already has the form of an IPv4 one.
+    let ip = unsafe {
+        [
+            (&raw const (*sa).user_ip6[0]).read_volatile(),
+            (&raw const (*sa).user_ip6[1]).read_volatile(),
+            (&raw const (*sa).user_ip6[2]).read_volatile(),
+            (&raw const (*sa).user_ip6[3]).read_volatile(),
+        ]
+    };
+    on_connect(ctx, ip);
+}
+
+/// The app that the caller belongs to: its cgroup, or one above it.
+#[inline(always)]
+fn current_app() -> Option<u32> {
+    // SAFETY: helpers without pointer arguments; the lookups are null-checked.
+    unsafe {
+        if let Some(app) = APPS.get_ptr(bpf_get_current_cgroup_id()) {
+            return Some(*app);
+        }
+        for level in 1..MAX_DEPTH {
+            let id = bpf_get_current_ancestor_cgroup_id(level);
+            if id == 0 {
+                break;
+            }
+            if let Some(app) = APPS.get_ptr(id) {
+                return Some(*app);
+            }
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
+    let sa: *mut bpf_sock_addr = ctx.sock_addr;
+    // SAFETY: readable context fields.
+    let (proto, port, cookie) = unsafe {
+        let port = u16::from_be((*sa).user_port as u16) as u32;
+        ((*sa).protocol, port, bpf_get_socket_cookie(ctx.as_ptr()))
+    };
+    if proto != IPPROTO_TCP as u32 {
+        return;
+    }
+    let Some(app) = current_app() else { return };
+    if again(cookie, raddr, port) {
+        return;
+    }
+    let Some(slot) = next_slot() else { return };
+    let connect = Connect { app, proto, raddr, port, pid_tgid: bpf_get_current_pid_tgid() };
+    let picked = select::pick(&connect);
+    let of_app = next_of_app(app);
+    let nth = if picked.nth == 0 { of_app } else { picked.nth };
+    let socket = SocketEntry {
+        slot,
+        flow: picked.flow,
+        app,
+        nth,
+        attempt: 1,
+        state: 0,
+        pending: picked.pending,
+        role: picked.role,
+        isn: 0,
+        irs: 0,
+        last_ack: 0,
+        rport: port,
+        raddr,
+    };
+    if SOCKETS.insert(cookie, socket, 0).is_err() {
+        emit::count(Global::SocketsFull, 1);
+        return;
+    }
+    opened(cookie, &socket, connect.pid_tgid);
+}
+
+/// The same socket connects again to the same remote (most often after a refusal): an attempt,
+/// not another connection.
+#[inline(always)]
+fn again(cookie: u64, raddr: Addr, port: u32) -> bool {
+    let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return false };
+    // SAFETY: a live map value.
+    let socket = unsafe { &mut *p };
+    if socket.raddr != raddr || socket.rport != port {
+        return false;
+    }
+    socket.attempt += 1;
+    socket.state &= !(SOCKET_CLOSED | SOCKET_ISN | SOCKET_IRS);
+    opened(cookie, socket, bpf_get_current_pid_tgid());
+    true
+}
+
+#[inline(always)]
+fn opened(cookie: u64, socket: &SocketEntry, pid_tgid: u64) {
+    let about = About::socket(cookie, socket);
+    emit::socket_event(KIND_OPENED, &about, [0; 4], socket.raddr, |ev| {
+        ev.pid_tgid = pid_tgid;
+        ev.proto = IPPROTO_TCP;
+        ev.len = socket.nth;
+        ev.aux = socket.attempt;
+    });
+}
+
+#[inline(always)]
+fn next_slot() -> Option<u32> {
+    let p = SLOT_NEXT.get_ptr_mut(0)?;
+    // SAFETY: a live map value of 8 bytes.
+    let slot = unsafe { atomic::fetch_add(p, 1) };
+    if slot >= SLOTS_LEN.load() as u64 {
+        emit::count(Global::SocketsFull, 1);
+        return None;
+    }
+    Some(slot as u32)
+}
+
+/// Number of the connection among all of its app, from 1.
+#[inline(always)]
+fn next_of_app(app: u32) -> u32 {
+    match APP_OPENED.get_ptr_mut(app & (MAX_APPS - 1)) {
+        // SAFETY: a live map value of 8 bytes.
+        Some(p) => (unsafe { atomic::fetch_add(p, 1) }) as u32 + 1,
+        None => 1,
+    }
+}
+
+#[inline(always)]
+pub fn on_sock_ops(ctx: &SockOpsContext) {
+    let op = ctx.op();
+    if op != TCP_CONNECT_CB && op != ACTIVE_ESTABLISHED_CB && op != STATE_CB {
+        return;
+    }
+    // SAFETY: the helper takes the context.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
+    // SAFETY: a live map value.
+    let socket = unsafe { &mut *p };
+    match op {
+        TCP_CONNECT_CB => bound(ctx, cookie, socket),
+        ACTIVE_ESTABLISHED_CB => established(ctx, cookie, socket),
+        _ => state(ctx, cookie, socket),
+    }
+}
+
+/// Local and remote address of a sock_ops call.
+#[inline(always)]
+fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
+    let o: *mut bpf_sock_ops = ctx.ops;
+    // SAFETY: readable context fields, one by one as in `on_connect6`.
+    unsafe {
+        if (*o).family == AF_INET {
+            return (v4((*o).local_ip4), v4((*o).remote_ip4));
+        }
+        let word = |p: *const u32| p.read_volatile();
+        (
+            [
+                word(&raw const (*o).local_ip6[0]),
+                word(&raw const (*o).local_ip6[1]),
+                word(&raw const (*o).local_ip6[2]),
+                word(&raw const (*o).local_ip6[3]),
+            ],
+            [
+                word(&raw const (*o).remote_ip6[0]),
+                word(&raw const (*o).remote_ip6[1]),
+                word(&raw const (*o).remote_ip6[2]),
+                word(&raw const (*o).remote_ip6[3]),
+            ],
+        )
+    }
+}
+
+/// The port is chosen and the SYN not yet sent: from here on packets both ways are recognised.
+#[inline(always)]
+fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
+    let (laddr, raddr) = addresses(ctx);
+    let lport = ctx.local_port();
+    let rport = u32::from_be(ctx.remote_port());
+    if socket.pending != 0 {
+        select::settle(socket, laddr, lport);
+    }
+    let tuple = Tuple {
+        saddr: raddr,
+        daddr: laddr,
+        sport: rport as u16,
+        dport: lport as u16,
+        proto: IPPROTO_TCP as u32,
+    };
+    if TUPLES.insert(tuple, cookie, 0).is_err() {
+        emit::count(Global::SocketsFull, 1);
+    }
+    open_gate(lport);
+    // The control socket's replies on behalf of a closed socket: see classify::outgoing.
+    open_gate(IPPROTO_TCP as u32);
+    // Failure leaves the socket without close events; the report then shows it as open.
+    let _ = ctx.set_cb_flags(STATE_CB_FLAG);
+    emit::socket_event(KIND_BOUND, &About::socket(cookie, socket), laddr, raddr, |ev| {
+        ev.proto = IPPROTO_TCP;
+        ev.lport = lport as u16;
+    });
+}
+
+#[inline(always)]
+fn established(ctx: &SockOpsContext, cookie: u64, socket: &SocketEntry) {
+    let (laddr, raddr) = addresses(ctx);
+    let lport = ctx.local_port() as u16;
+    emit::socket_event(KIND_ESTABLISHED, &About::socket(cookie, socket), laddr, raddr, |ev| {
+        ev.proto = IPPROTO_TCP;
+        ev.lport = lport;
+    });
+}
+
+/// Only the end counts. The entry stays: the RST of a close with unread data leaves after this.
+#[inline(always)]
+fn state(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
+    if ctx.arg(1) != TCP_CLOSE || socket.state & SOCKET_CLOSED != 0 {
+        return;
+    }
+    socket.state |= SOCKET_CLOSED;
+    select::leave(socket.role);
+    let o = ctx.ops;
+    // SAFETY: readable context fields.
+    let (nxt, una, retrans) = unsafe { ((*o).snd_nxt, (*o).snd_una, (*o).total_retrans) };
+    let from = ctx.arg(0);
+    emit::event(KIND_CLOSED, 0, &About::socket(cookie, socket), |ev| {
+        ev.proto = IPPROTO_TCP;
+        ev.seq = nxt;
+        ev.ack = una;
+        ev.retrans = retrans;
+        ev.aux = from;
+    });
+}

@@ -1,0 +1,128 @@
+//! All maps and load-time values: who writes and who reads them.
+
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use fault_common::rule::{CHAINS, Chain};
+use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
+use fault_common::table::{
+    ArmKey, AttemptKey, MAX_APPS, MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector,
+    SelectorState, SocketEntry, Tuple,
+};
+
+// Load-time values. Each has an initial value of its own: equal constants are merged in
+// .rodata, so overriding one would change the other (measured; a test overrides each).
+
+/// Layout version, read by the loader.
+#[unsafe(no_mangle)]
+pub static ABI: Global<u32> = Global::new(fault_common::layout::ABI_VERSION | 0xabab_0000);
+/// Seed of every random decision.
+#[unsafe(no_mangle)]
+pub static SEED: Global<u64> = Global::new(0xfa01_0001_fa01_0001);
+/// Used entries of `SELECTORS`.
+#[unsafe(no_mangle)]
+pub static SELECTORS_LEN: Global<u32> = Global::new(0xfa01_0002);
+/// Entries of `SLOTS` divided by two.
+#[unsafe(no_mangle)]
+pub static SLOTS_LEN: Global<u32> = Global::new(0xfa01_0003);
+/// Level of kernel-side log messages (0 off .. 5 trace).
+#[unsafe(no_mangle)]
+pub static LOG_LEVEL: Global<u32> = Global::new(0xfa01_0004);
+/// 1: the controller's lease is checked (0 only in packet tests, which have no controller).
+#[unsafe(no_mangle)]
+pub static LEASED: Global<u32> = Global::new(0xfa01_0005);
+
+// Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
+
+#[unsafe(no_mangle)]
+pub static OFF_WRITE_SEQ: Global<u32> = Global::new(0xfa02_0001);
+#[unsafe(no_mangle)]
+pub static OFF_SKC_NUM: Global<u32> = Global::new(0xfa02_0002);
+#[unsafe(no_mangle)]
+pub static OFF_SKC_COOKIE: Global<u32> = Global::new(0xfa02_0003);
+#[unsafe(no_mangle)]
+pub static OFF_TASK_FILES: Global<u32> = Global::new(0xfa02_0004);
+#[unsafe(no_mangle)]
+pub static OFF_FILES_FDT: Global<u32> = Global::new(0xfa02_0005);
+#[unsafe(no_mangle)]
+pub static OFF_FDT_FD: Global<u32> = Global::new(0xfa02_0006);
+#[unsafe(no_mangle)]
+pub static OFF_FILE_PRIVATE: Global<u32> = Global::new(0xfa02_0007);
+#[unsafe(no_mangle)]
+pub static OFF_SOCKET_SK: Global<u32> = Global::new(0xfa02_0008);
+#[unsafe(no_mangle)]
+pub static OFF_SOCKET_FILE: Global<u32> = Global::new(0xfa02_0009);
+#[unsafe(no_mangle)]
+pub static OFF_REGS_NR: Global<u32> = Global::new(0xfa02_000a);
+#[unsafe(no_mangle)]
+pub static OFF_REGS_FD: Global<u32> = Global::new(0xfa02_000b);
+
+/// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act.
+/// Written by the controller, one word at a time; read on matched packets.
+#[map]
+pub static CONTROL: Array<u64> = Array::with_max_entries(2, 0);
+/// Index of the epoch in `CONTROL`.
+pub const EPOCH: u32 = 0;
+/// Index of the lease in `CONTROL`.
+pub const LEASE: u32 = 1;
+
+/// Two banks of rule chains; see `fault_common::rule::chain_index`.
+#[map]
+pub static CHAIN_TABLE: Array<Chain> = Array::with_max_entries(CHAINS, 0);
+
+/// cgroup id -> app index. Written by the controller.
+#[map]
+pub static APPS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_APPS, 0);
+/// Connections opened per app.
+#[map]
+pub static APP_OPENED: Array<u64> = Array::with_max_entries(MAX_APPS, 0);
+/// The flows' selectors. Written by the controller.
+#[map]
+pub static SELECTORS: Array<Selector> = Array::with_max_entries(MAX_SELECTORS, 0);
+/// What they have counted. Written by the connect hooks.
+#[map]
+pub static SELECTOR_STATE: Array<SelectorState> = Array::with_max_entries(MAX_SELECTORS, 0);
+/// (address, port) -> bits of the remotes it belongs to. Written by the controller.
+#[map]
+pub static REMOTES: HashMap<RemoteKey, u64> = HashMap::with_max_entries(4096, 0);
+/// Markers seen whose connect has not come yet. Written by the output filter, taken by connect.
+#[map]
+pub static ARMED: HashMap<ArmKey, u64> = HashMap::with_max_entries(1024, 0);
+/// Cookie of our end of an output stream -> its markers. Written by the controller.
+#[map]
+pub static MARKERS: HashMap<u64, MarkerSet> = HashMap::with_max_entries(256, 0);
+
+/// cookie -> socket. Written by the connect hooks; never shrinks while the object lives, so
+/// that a closed socket's last packets still find it.
+#[map]
+pub static SOCKETS: HashMap<u64, SocketEntry> = HashMap::with_max_entries(65_536, 0);
+/// Tuple of a packet towards the socket -> cookie. Written by sock_ops, before the SYN.
+#[map]
+pub static TUPLES: HashMap<Tuple, u64> = HashMap::with_max_entries(65_536, 0);
+/// Next free slot.
+#[map]
+pub static SLOT_NEXT: Array<u64> = Array::with_max_entries(1, 0);
+/// Counters per slot and direction; sized by the loader.
+#[map]
+pub static SLOTS: PerCpuArray<SlotCounters> = PerCpuArray::with_max_entries(2, 0);
+/// Counters per rule; sized by the loader.
+#[map]
+pub static RULES: PerCpuArray<RuleCounters> = PerCpuArray::with_max_entries(1, 0);
+/// Counters of the whole run; `fault_common::stats::Global` names them.
+#[map]
+pub static TOTALS: PerCpuArray<u64> = PerCpuArray::with_max_entries(GLOBALS, 0);
+/// Wire packets that a counting rule has judged on a socket.
+#[map]
+pub static SEEN: HashMap<SeenKey, u64> = HashMap::with_max_entries(65_536, 0);
+/// How often a packet at a position has been lost by chance.
+#[map]
+pub static ATTEMPTS: LruHashMap<AttemptKey, u32> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Events to the controller; sized by the loader.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// One bit per port that a known socket uses on its ephemeral side. In .bss: the gate of every
+/// packet on the machine is one load, no map call. Bits are only ever set.
+#[unsafe(no_mangle)]
+pub static mut PORTS: [u64; 1024] = [0; 1024];
