@@ -1,2 +1,4 @@
-//! placeholder
-fn main() {}
+//! temporary
+fn main() {
+    for c in fault_user::kernel::probe() { println!("{c:#?}"); }
+}

@@ -1,0 +1,79 @@
+//! The kernel side, and the only module that knows aya. Everything here is undone by dropping
+//! [`Kernel`]: each program hangs on a link that is a file descriptor, so the kernel detaches it
+//! when this process ends, however it ends.
+
+mod attach;
+mod btf;
+mod counters;
+mod error;
+mod events;
+mod load;
+mod logs;
+mod probe;
+mod tables;
+
+use std::collections::HashMap;
+
+use aya::Ebpf;
+use aya::maps::{Array, MapData};
+use aya::programs::tc::SchedClassifierLink;
+
+pub use counters::Totals;
+pub use error::KernelError;
+pub use events::{Batch, EventReader};
+pub use load::Setup;
+pub use probe::{Check, probe};
+
+/// Which hook gives the byte ranges of sends (CORRELATION: evidence tiers), best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// The tracepoint sock:sock_send_length, Linux 6.3.
+    SockSendLength,
+    /// fexit on tcp_sendmsg_locked; needs function tracing.
+    Fexit,
+    /// The syscall exit tracepoint, and from the fd to the socket.
+    SysExit,
+}
+
+impl Tier {
+    /// In the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::SockSendLength, Self::Fexit, Self::SysExit];
+
+    /// The word of report.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SockSendLength => "sock_send_length",
+            Self::Fexit => "fexit",
+            Self::SysExit => "sys_exit",
+        }
+    }
+
+    /// What it cannot see.
+    pub fn blind_spots(self) -> &'static [&'static str] {
+        match self {
+            Self::SockSendLength => &[
+                "several threads sending on one socket at the same moment may swap their ranges",
+                "kTLS: ranges count encrypted bytes",
+            ],
+            Self::Fexit => &["kTLS and MPTCP sockets are not seen"],
+            Self::SysExit => &[
+                "io_uring, sendfile and splice are not seen",
+                "several threads sending on one socket at the same moment may swap their ranges",
+            ],
+        }
+    }
+}
+
+/// The loaded programs and everything they are attached to.
+pub struct Kernel {
+    ebpf: Ebpf,
+    btf: Option<aya::Btf>,
+    control: Array<MapData, u64>,
+    epoch: u64,
+    /// Flow and direction of the chains that each bank holds.
+    banks: [Vec<(u32, fault_common::rule::Direction)>; 2],
+    slots: u32,
+    rules: u32,
+    tc_links: HashMap<u32, Vec<SchedClassifierLink>>,
+    tier: Option<Tier>,
+}

@@ -1,0 +1,148 @@
+//! Typed writers of the maps. A step writes the bank of chains that is not live and then flips
+//! the epoch word, so every packet meets either all of the old rules or all of the new ones.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use aya::maps::{Array, HashMap, Map};
+use fault_common::event::NO_FLOW;
+use fault_common::rule::{Chain, Direction, chain_index};
+use fault_common::table::{
+    MarkerSet, RemoteKey, Selector, SocketEntry, Tuple,
+};
+
+use super::Kernel;
+use super::error::KernelError;
+use crate::addr;
+
+/// Index of the epoch in CONTROL.
+const EPOCH: u32 = 0;
+/// Index of the lease in CONTROL.
+const LEASE: u32 = 1;
+
+impl Kernel {
+    pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, KernelError> {
+        self.ebpf.map_mut(name).ok_or(KernelError::Object { what: "without one of its maps" })
+    }
+
+    pub(super) fn write_selectors(&mut self, selectors: &[Selector]) -> Result<(), KernelError> {
+        let mut map: Array<_, Selector> = Array::try_from(self.map_mut("SELECTORS")?)
+            .map_err(KernelError::map("use the map SELECTORS"))?;
+        for (i, selector) in (0..).zip(selectors) {
+            map.set(i, selector, 0).map_err(KernelError::map("write a selector"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_markers(&mut self, cookie: u64, set: &MarkerSet) -> Result<(), KernelError> {
+        let mut map: HashMap<_, u64, MarkerSet> = HashMap::try_from(self.map_mut("MARKERS")?)
+            .map_err(KernelError::map("use the map MARKERS"))?;
+        map.insert(cookie, set, 0).map_err(KernelError::map("write the markers of a stream"))
+    }
+
+    /// Says that processes of this cgroup (by id) are this app.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn add_app(&mut self, cgroup_id: u64, app: u32) -> Result<(), KernelError> {
+        let mut map: HashMap<_, u64, u32> = HashMap::try_from(self.map_mut("APPS")?)
+            .map_err(KernelError::map("use the map APPS"))?;
+        map.insert(cgroup_id, app, 0).map_err(KernelError::map("register an app's cgroup"))
+    }
+
+    /// Adds an address to the remote of a bit; `None` is any host.
+    ///
+    /// # Errors
+    /// The table is full (4096 addresses).
+    pub fn add_remote(&mut self, bit: u32, ip: Option<IpAddr>, port: u16) -> Result<(), KernelError> {
+        let key = RemoteKey { addr: ip.map_or([0; 4], addr::words), port: port.into() };
+        let mut map: HashMap<_, RemoteKey, u64> = HashMap::try_from(self.map_mut("REMOTES")?)
+            .map_err(KernelError::map("use the map REMOTES"))?;
+        let bits = map.get(&key, 0).unwrap_or(0) | 1 << bit;
+        map.insert(key, bits, 0).map_err(KernelError::map("register a remote address"))
+    }
+
+    /// Makes these chains the live ones, all at once. Returns the new epoch.
+    ///
+    /// # Errors
+    /// A map update fails; the old chains then stay live.
+    pub fn arm(
+        &mut self,
+        chains: &BTreeMap<(u32, Direction), Chain>,
+    ) -> Result<u64, KernelError> {
+        let epoch = self.epoch + 1;
+        let bank = (epoch & 1) as usize;
+        let stale = std::mem::take(&mut self.banks[bank]);
+        let mut map: Array<_, Chain> = Array::try_from(self.map_mut("CHAIN_TABLE")?)
+            .map_err(KernelError::map("use the map CHAIN_TABLE"))?;
+        for (flow, dir) in stale {
+            map.set(chain_index(epoch, flow, dir), Chain::EMPTY, 0)
+                .map_err(KernelError::map("empty a rule chain"))?;
+        }
+        for ((flow, dir), chain) in chains {
+            map.set(chain_index(epoch, *flow, *dir), chain, 0)
+                .map_err(KernelError::map("write a rule chain"))?;
+        }
+        self.banks[bank] = chains.keys().copied().collect();
+        self.control.set(EPOCH, epoch, 0).map_err(KernelError::map("flip the epoch"))?;
+        self.epoch = epoch;
+        Ok(epoch)
+    }
+
+    /// Lets faults act until then (CLOCK_MONOTONIC ns), and no longer.
+    ///
+    /// # Errors
+    /// The map update fails.
+    pub fn renew_lease(&mut self, until_ns: u64) -> Result<(), KernelError> {
+        self.control.set(LEASE, until_ns, 0).map_err(KernelError::map("renew the lease"))
+    }
+
+    /// Gives an already labelled socket the role of a flow: for `opened_after` patterns that
+    /// only userspace can read. `false` if it is not known or has a role already.
+    ///
+    /// # Errors
+    /// The map update fails.
+    pub fn assign(&mut self, cookie: u64, flow: u32) -> Result<bool, KernelError> {
+        let mut map: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
+            .map_err(KernelError::map("use the map SOCKETS"))?;
+        let Ok(mut entry) = map.get(&cookie, 0) else { return Ok(false) };
+        if entry.flow != NO_FLOW {
+            return Ok(false);
+        }
+        // The kernel side may change other fields of the entry meanwhile (positions, the last
+        // ack); they are hints that the next packet sets again.
+        entry.flow = flow;
+        entry.role = flow + 1;
+        map.insert(cookie, entry, 0).map_err(KernelError::map("assign a socket to a flow"))?;
+        Ok(true)
+    }
+
+    /// Registers a socket by hand, as the connect hooks would. For packet tests.
+    ///
+    /// # Errors
+    /// The map updates fail.
+    pub fn add_socket(
+        &mut self,
+        cookie: u64,
+        entry: SocketEntry,
+        tuple: Tuple,
+    ) -> Result<(), KernelError> {
+        let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
+            .map_err(KernelError::map("use the map SOCKETS"))?;
+        sockets.insert(cookie, entry, 0).map_err(KernelError::map("register a socket"))?;
+        let mut tuples: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+            .map_err(KernelError::map("use the map TUPLES"))?;
+        tuples.insert(tuple, cookie, 0).map_err(KernelError::map("register a tuple"))?;
+        self.open_gate(tuple.dport)
+    }
+
+    /// Sets the bit of a port, as the sock_ops program would. Only before packets flow: the
+    /// kernel sets bits of the same array.
+    fn open_gate(&mut self, port: u16) -> Result<(), KernelError> {
+        let mut map: Array<_, [u64; 1024]> = Array::try_from(self.map_mut(".bss")?)
+            .map_err(KernelError::map("use the port bitmap"))?;
+        let mut bits = map.get(&0, 0).map_err(KernelError::map("read the port bitmap"))?;
+        bits[usize::from(port >> 6)] |= 1 << (port & 63);
+        map.set(0, bits, 0).map_err(KernelError::map("write the port bitmap"))
+    }
+}

@@ -1,0 +1,192 @@
+//! Scenario -> plan.
+
+use fault_common::rule::{
+    CHAIN_LEN, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, MAX_FLOWS, NTH_LEN, P_ALWAYS, Rule,
+};
+use fault_common::table::{
+    ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW,
+    SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, v4,
+};
+
+use super::{MarkerPlan, Plan, RulePlan};
+use crate::addr;
+use crate::scenario::model::{
+    Fault, FaultSpec, Flow, Loss, Marker, Protocol, Remote, Same, Scenario, Stdio,
+};
+
+/// A scenario that is valid but larger than the kernel tables.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// See the message.
+    #[error("{what}: {count}, and at most {max} are possible; split the scenario")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// See the message.
+    #[error(
+        "more than {max} faults are armed on one direction of flow number {flow} at a time; \
+         lift some before (`for`, `clear`)",
+        max = CHAIN_LEN
+    )]
+    ChainFull {
+        /// Index of the flow.
+        flow: usize,
+    },
+}
+
+/// Compiles a scenario; `seed` is the scenario's own or one drawn for this run.
+///
+/// # Errors
+/// [`PlanError`] when it does not fit the kernel tables.
+pub fn compile(scenario: &Scenario, seed: u64) -> Result<Plan, PlanError> {
+    limit("[[app]] entries", scenario.apps.len(), MAX_APPS as usize)?;
+    limit("[[flow]] entries", scenario.flows.len(), MAX_FLOWS as usize)?;
+    let mut remotes: Vec<Remote> = Vec::new();
+    let mut selectors = Vec::new();
+    for (i, flow) in scenario.flows.iter().enumerate() {
+        let bit = flow.remote.as_ref().map(|r| intern(&mut remotes, r));
+        selectors.push(selector(scenario, flow, i as u32, bit));
+    }
+    Ok(Plan {
+        seed,
+        markers: markers(scenario, &selectors)?,
+        selectors,
+        remotes,
+        rules: rules(scenario),
+        observed: observed(scenario),
+    })
+}
+
+fn limit(what: &'static str, count: usize, max: usize) -> Result<(), PlanError> {
+    if count > max { Err(PlanError::TooMany { what, count, max }) } else { Ok(()) }
+}
+
+fn intern(remotes: &mut Vec<Remote>, remote: &Remote) -> u32 {
+    let at = remotes.iter().position(|r| r == remote).unwrap_or_else(|| {
+        remotes.push(remote.clone());
+        remotes.len() - 1
+    });
+    at as u32
+}
+
+fn selector(scenario: &Scenario, flow: &Flow, index: u32, remote: Option<u32>) -> Selector {
+    let mut flags = 0;
+    let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
+    set(SEL_REMOTE, remote.is_some());
+    set(SEL_NTH, flow.nth.is_some());
+    set(SEL_FOLLOW, flow.follow);
+    let local = flow.local;
+    set(SEL_LADDR, local.is_some_and(|l| l.ip.is_some()));
+    set(SEL_LPORT, local.is_some_and(|l| l.port.is_some()));
+    if let Some(after) = &flow.opened_after {
+        match (marker_is_exact(scenario, flow), after.same) {
+            (false, _) => set(SEL_LATE, true),
+            (true, Same::Process) => set(SEL_AFTER_PROCESS, true),
+            (true, Same::Thread) => set(SEL_AFTER_THREAD, true),
+        }
+    }
+    Selector {
+        app: flow.app.map_or(ANY_APP, |a| a.0 as u32),
+        flow: index,
+        flags,
+        remote: remote.unwrap_or(0),
+        nth: flow.nth.unwrap_or(0),
+        max_flows: flow.max_flows,
+        proto: match flow.protocol {
+            Protocol::Tcp => libc::IPPROTO_TCP as u32,
+            Protocol::Udp => libc::IPPROTO_UDP as u32,
+        },
+        lport: local.and_then(|l| l.port).unwrap_or(0).into(),
+        laddr: local.and_then(|l| l.ip).map_or(v4(0), addr::words),
+    }
+}
+
+/// Whether the kernel itself can find the text: a literal, in output that is a socket.
+fn marker_is_exact(scenario: &Scenario, flow: &Flow) -> bool {
+    let literal = matches!(&flow.opened_after, Some(a) if matches!(a.log, Marker::Literal(_)));
+    let socket = flow.app.is_some_and(|a| scenario.apps[a.0].stdio == Stdio::Socket);
+    literal && socket
+}
+
+fn markers(scenario: &Scenario, selectors: &[Selector]) -> Result<Vec<MarkerPlan>, PlanError> {
+    let mut markers: Vec<MarkerPlan> = Vec::new();
+    for (flow, selector) in scenario.flows.iter().zip(selectors) {
+        let (Some(after), Some(app)) = (&flow.opened_after, flow.app) else { continue };
+        if selector.flags & SEL_LATE != 0 {
+            continue;
+        }
+        if let Marker::Literal(text) = &after.log {
+            markers.push(MarkerPlan { app: app.0, text: text.clone(), selector: selector.flow });
+            let of_app = markers.iter().filter(|m| m.app == app.0).count();
+            limit("`opened_after` texts in one app's output", of_app, MARKERS_PER_STREAM)?;
+        }
+    }
+    Ok(markers)
+}
+
+fn rules(scenario: &Scenario) -> Vec<RulePlan> {
+    let mut rules = Vec::new();
+    for (step, entry) in scenario.steps.iter().enumerate() {
+        for spec in &entry.faults {
+            for direction in spec.direction.each() {
+                let id = rules.len() as u32;
+                rules.push(RulePlan {
+                    step,
+                    flow: spec.flow.0,
+                    direction: *direction,
+                    rule: rule(id, spec),
+                    text: text(&spec.fault),
+                    may_miss: spec.may_miss,
+                });
+            }
+        }
+    }
+    rules
+}
+
+fn rule(id: u32, spec: &FaultSpec) -> Rule {
+    let base = Rule { id, ..Rule::NONE };
+    let Fault::Drop(loss) = &spec.fault;
+    match loss {
+        Loss::Random(p) => Rule { kind: LOSS_RANDOM, p32: p32(*p), ..base },
+        Loss::Every(n) => Rule { kind: LOSS_EVERY, arg: *n, ..base },
+        Loss::First(n) => Rule { kind: LOSS_FIRST, arg: *n, ..base },
+        Loss::Nth(list) => {
+            let mut rule = Rule { kind: LOSS_NTH, nth_len: list.len().min(NTH_LEN) as u32, ..base };
+            for (slot, n) in rule.nth.iter_mut().zip(list) {
+                *slot = *n;
+            }
+            rule
+        }
+    }
+}
+
+/// A probability in units of 2^-32; 1.0 becomes certainty, anything above 0 at least one unit.
+fn p32(p: f64) -> u64 {
+    ((p * P_ALWAYS as f64).round() as u64).clamp(1, P_ALWAYS)
+}
+
+fn text(fault: &Fault) -> String {
+    let Fault::Drop(loss) = fault;
+    match loss {
+        Loss::Random(p) => format!("drop = {p}"),
+        Loss::Every(n) => format!("drop every {n}"),
+        Loss::First(n) => format!("drop first {n}"),
+        Loss::Nth(list) => format!("drop nth {list:?}"),
+    }
+}
+
+fn observed(scenario: &Scenario) -> Vec<bool> {
+    let anybody = scenario.flows.iter().any(|f| f.app.is_none());
+    let apps = scenario.apps.iter().enumerate();
+    apps.map(|(i, app)| {
+        let named = scenario.flows.iter().any(|f| f.app.is_some_and(|a| a.0 == i));
+        anybody || named || app.outcomes.is_some()
+    })
+    .collect()
+}
