@@ -1,1 +1,6 @@
-//! placeholder
+//! flowfault's userspace library.
+
+pub mod expect;
+pub mod report;
+pub mod scenario;
+pub mod verdict;

@@ -1,0 +1,3 @@
+//! report
+pub mod model;
+pub mod words;
