@@ -4,7 +4,7 @@ mod flows;
 mod page;
 mod timeline;
 
-use super::model::Report;
+use super::model::{AppReport, Report, SendReport};
 use super::view::{self, Grade};
 use super::words;
 use crate::verdict::Verdict;
@@ -62,41 +62,35 @@ fn messages(page: &mut Page, report: &Report) {
         .map(|(v, n)| (format!("{n} {}", v.name()), view::grade(v)))
         .collect();
     page.list(2, &totals);
-    let all = view::messages(report);
-    let listed: Vec<_> = all
+    let listed: Vec<&SendReport> = view::messages(report)
         .into_iter()
         .filter(|send| send.verdict != Verdict::Delivered)
         .collect();
-    let rows: Vec<(String, &super::model::SendReport)> = listed
-        .iter()
-        .take(MESSAGES_SHOWN)
-        .map(|send| {
-            (
-                words::shorten(&words::visible(send.id.as_deref().unwrap_or_default()), 24),
-                *send,
-            )
-        })
-        .collect();
-    let id_width = page::widest(rows.iter().map(|(id, _)| id.as_str()));
-    let word_width = page::widest(rows.iter().map(|(_, send)| send.verdict.name()));
-    for (id, send) in &rows {
+    undelivered(page, &listed);
+}
+
+/// The first few of them, ids and verdicts in columns, and how many more there are.
+fn undelivered(page: &mut Page, listed: &[&SendReport]) {
+    let shown = &listed[..listed.len().min(MESSAGES_SHOWN)];
+    let id = |send: &SendReport| {
+        words::shorten(&words::visible(send.id.as_deref().unwrap_or_default()), 24)
+    };
+    let ids: Vec<String> = shown.iter().map(|send| id(send)).collect();
+    let id_width = page::widest(ids.iter().map(String::as_str));
+    let word_width = page::widest(shown.iter().map(|send| send.verdict.name()));
+    for (send, id) in shown.iter().zip(&ids) {
         let mark = format!("{id:id_width$}  {}", send.verdict.name());
-        let why = words::visible(&send.why);
+        let hang = id_width + word_width + 6;
         page.item(
             (&mark, view::grade(send.verdict)),
             2,
-            id_width + word_width + 6,
-            &why,
+            hang,
+            &words::visible(&send.why),
         );
     }
-    if listed.len() > rows.len() {
-        page.indented(
-            2,
-            &format!(
-                "... and {} more: see report.json",
-                listed.len() - rows.len()
-            ),
-        );
+    let more = listed.len() - shown.len();
+    if more > 0 {
+        page.indented(2, &format!("... and {more} more: see report.json"));
     }
 }
 
@@ -125,24 +119,7 @@ fn remarks(page: &mut Page, report: &Report) {
     if !apps.is_empty() {
         page.item(("Apps", Grade::Quiet), 0, 10, &apps.join("; "));
     }
-    let blind: Vec<String> = report
-        .evidence
-        .blind_spots
-        .iter()
-        .map(|s| words::visible(s))
-        .collect();
-    let blind = if blind.is_empty() {
-        "none known".to_owned()
-    } else {
-        blind.join(", ")
-    };
-    let tier = words::visible(&report.evidence.tier);
-    page.item(
-        ("Evidence", Grade::Quiet),
-        0,
-        10,
-        &format!("{tier}; blind spots: {blind}"),
-    );
+    page.item(("Evidence", Grade::Quiet), 0, 10, &evidence(report));
     if report.events.lost > 0 {
         let all = report.events.recorded + report.events.lost;
         let text = format!(
@@ -164,7 +141,20 @@ fn remarks(page: &mut Page, report: &Report) {
     page.unbroken("Replay", 10, &view::replay(report));
 }
 
-fn app_line(app: &super::model::AppReport) -> String {
+fn evidence(report: &Report) -> String {
+    let spots = &report.evidence.blind_spots;
+    let blind = if spots.is_empty() {
+        "none known".to_owned()
+    } else {
+        words::visible(&spots.join(", "))
+    };
+    format!(
+        "{}; blind spots: {blind}",
+        words::visible(&report.evidence.tier)
+    )
+}
+
+fn app_line(app: &AppReport) -> String {
     let end = app
         .exited_ms
         .map_or(String::new(), |at| format!(" at {}", words::time(at)));

@@ -223,25 +223,20 @@ fn sign(out: &mut String, axis: &Axis, send: &SendReport, y: f64, scale: Scale) 
     *out += "</g>";
 }
 
+/// Nothing is left out unsaid.
 fn left_out(sockets: usize, messages: usize) -> String {
-    let mut parts = Vec::new();
-    if sockets > 0 {
-        parts.push(format!(
-            "{} without messages or faults",
-            words::count(sockets as u64, "socket")
-        ));
-    }
-    if messages > 0 {
-        parts.push(format!(
-            "{} of the better verdicts",
-            words::count(messages as u64, "message")
-        ));
-    }
+    let parts: Vec<String> = [(sockets, "socket"), (messages, "message")]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, noun)| words::count(n as u64, noun))
+        .collect();
     if parts.is_empty() {
-        String::new()
-    } else {
-        format!("<p class=\"note\">Not drawn: {}.</p>\n", parts.join(", "))
+        return String::new();
     }
+    format!(
+        "<p class=\"note\">Not drawn: {}; report.json has them all.</p>\n",
+        parts.join(" and ")
+    )
 }
 
 #[cfg(test)]

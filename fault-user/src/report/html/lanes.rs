@@ -45,12 +45,6 @@ pub(super) fn of(report: &Report) -> Lanes<'_> {
         }
     }
     lanes.push(nowhere);
-    let telling = |lane: &Lane<'_>| {
-        !lane.messages.is_empty()
-            || lane
-                .flow
-                .is_some_and(|f| f.selected || view::touched_bystander(f))
-    };
     let silent = lanes
         .iter()
         .filter(|lane| lane.flow.is_some() && !telling(lane))
@@ -63,6 +57,14 @@ pub(super) fn of(report: &Report) -> Lanes<'_> {
         sockets_left_out: silent + cut.iter().filter(|l| l.flow.is_some()).count(),
         messages_left_out,
     }
+}
+
+/// Whether there is more to say than that the socket existed.
+fn telling(lane: &Lane<'_>) -> bool {
+    !lane.messages.is_empty()
+        || lane
+            .flow
+            .is_some_and(|f| f.selected || view::touched_bystander(f))
 }
 
 /// Sockets that follow one another bear the same name: the one that was open then is meant.

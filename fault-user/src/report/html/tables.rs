@@ -137,7 +137,7 @@ fn step_row(report: &Report, number: usize, step: &StepReport) -> String {
     );
     format!(
         "<tr><td class=\"n\">{number}</td><td>{}</td><td class=\"n\">{at}</td><td class=\"n\">{lifted}</td>\
-         <td class=\"w\">{}</td><td>{}</td></tr>\n",
+         <td class=\"w\">{}</td><td class=\"w\">{}</td></tr>\n",
         Esc(&step.name),
         Esc(&step.what),
         Esc(&hits.join("; ")),
@@ -168,7 +168,7 @@ fn flow_row(flow: &FlowReport) -> String {
     let [out, back] = view::fault_counts(flow);
     format!(
         "<tr><td>{}{kind}</td><td>{}</td><td><code>{} → {}</code></td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-         <td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>\n",
+         <td class=\"k\">{}</td><td class=\"k\">{}</td><td class=\"n\">{}</td></tr>\n",
         Esc(&flow.name),
         Esc(&flow.app),
         Esc(&flow.local),

@@ -21,50 +21,43 @@ pub(super) fn write(page: &mut Page, report: &Report) {
         .iter()
         .filter(|f| !(collapse && untouched(f)))
         .collect();
-    let names: Vec<String> = shown
-        .iter()
-        .map(|f| words::shorten(&words::visible(&f.name), 24))
-        .collect();
-    let apps: Vec<String> = shown
-        .iter()
-        .map(|f| words::shorten(&words::visible(&f.app), 16))
-        .collect();
-    let widths = [
-        widest(names.iter().map(String::as_str)),
-        widest(apps.iter().map(String::as_str)),
-    ];
-    let ends: Vec<String> = shown.iter().map(|f| ends(f)).collect();
-    let end_width = widest(ends.iter().map(String::as_str));
-    for (((flow, name), app), ends) in shown.iter().zip(&names).zip(&apps).zip(&ends) {
-        let mark = format!("{name:w$}", w = widths[0]);
-        let who = format!("{app:w$}  {ends:end_width$}", w = widths[1]);
-        let hang = widths[0] + 4;
-        let text = told(flow);
-        let fits = hang + who.chars().count() + 2 + text.chars().count() <= page.width();
-        let first = if fits { format!("{who}  {text}") } else { who };
-        let grade = if flow.selected {
-            Grade::Good
-        } else {
-            Grade::Quiet
-        };
-        columns(page, (&mark, grade), hang, &first);
-        if !fits {
-            page.indented(6, &text);
-        }
-    }
+    rows(page, &shown);
     if collapse {
         let packets: u64 = bystanders
             .iter()
             .map(|f| f.egress.packets + f.ingress.packets)
             .sum();
-        let n = bystanders.len();
+        let (n, packets) = (bystanders.len(), words::count(packets, "packet"));
         page.indented(
             2,
-            &format!(
-                "{n} bystanders, none of them touched: {}",
-                words::count(packets, "packet")
-            ),
+            &format!("{n} bystanders, none of them touched: {packets}"),
         );
+    }
+}
+
+fn rows(page: &mut Page, shown: &[&FlowReport]) {
+    let cell = |text: &str, max| words::shorten(&words::visible(text), max);
+    let names: Vec<String> = shown.iter().map(|f| cell(&f.name, 24)).collect();
+    let apps: Vec<String> = shown.iter().map(|f| cell(&f.app, 16)).collect();
+    let ends: Vec<String> = shown.iter().map(|f| ends(f)).collect();
+    let [name_width, app_width, end_width] =
+        [&names, &apps, &ends].map(|texts| widest(texts.iter().map(String::as_str)));
+    let hang = name_width + 4;
+    for (i, flow) in shown.iter().enumerate() {
+        let mark = format!("{:name_width$}", names[i]);
+        let who = format!("{:app_width$}  {:end_width$}", apps[i], ends[i]);
+        let text = told(flow);
+        let fits = hang + who.chars().count() + 2 + text.chars().count() <= page.width();
+        let grade = if flow.selected {
+            Grade::Good
+        } else {
+            Grade::Quiet
+        };
+        let first = if fits { format!("{who}  {text}") } else { who };
+        columns(page, (&mark, grade), hang, &first);
+        if !fits {
+            page.indented(6, &text);
+        }
     }
 }
 

@@ -131,22 +131,17 @@ pub(super) fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 /// Lines of at most `width` columns, broken at spaces; only a word longer than a line is cut.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
-    let mut lines = vec![String::new()];
+    let mut lines = Vec::new();
+    let mut line = String::new();
     let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         let chars: Vec<char> = word.chars().collect();
-        if used > 0 && used + 1 + chars.len() > width {
-            lines.push(String::new());
-            used = 0;
-        }
         for (i, piece) in chars.chunks(width).enumerate() {
-            if i > 0 {
-                lines.push(String::new());
+            // A long word begins on a line of its own and goes on where it was cut.
+            if i > 0 || (used > 0 && used + 1 + chars.len() > width) {
+                lines.push(std::mem::take(&mut line));
                 used = 0;
             }
-            let line = lines
-                .last_mut()
-                .expect("starts with one line and only grows");
             if used > 0 {
                 line.push(' ');
                 used += 1;
@@ -155,5 +150,6 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             used += piece.len();
         }
     }
+    lines.push(line);
     lines
 }

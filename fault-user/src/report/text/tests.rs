@@ -72,6 +72,7 @@ fn no_line_ends_in_a_space_or_is_too_long() {
 
 #[test]
 fn colours_change_no_word() {
+    let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
     for report in [sample::quiet(), sample::outage()] {
         let coloured = render(
             &report,
@@ -80,7 +81,6 @@ fn colours_change_no_word() {
                 width: 80,
             },
         );
-        let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
         assert_ne!(coloured, plain(&report));
         assert_eq!(codes.replace_all(&coloured, ""), plain(&report));
     }
