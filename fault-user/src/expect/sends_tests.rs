@@ -179,3 +179,12 @@ fn keepalives_do_not_fill_a_gap_between_messages() {
         "45.0 s (from 0 ms to 45.0 s); no send has an id, so every acknowledged one counted (1)",
     );
 }
+
+#[test]
+fn an_ack_from_before_the_run_does_not_lengthen_the_first_gap() {
+    let run = Run::new().sends([acked("m0", -5_000.0), acked("m1", 60_000.0)]);
+    assert_held(
+        &max_gap(&run.facts(), None, secs(60)),
+        "60.0 s (from 0 ms to 60.0 s); 1 send delivered",
+    );
+}

@@ -224,6 +224,12 @@ mod tests {
         assert_eq!(found.len(), 1, "only the outage has faults");
         assert_eq!((found[0].from_ms, found[0].to_ms), (10_000.2, 180_000.0));
         assert_eq!(found[0].flows, ["unidentified"]);
+        report.steps[0].lifted_ms = Some(5.0);
+        assert_eq!(
+            periods(&report)[0].to_ms,
+            10_000.2,
+            "no period ends before it begins"
+        );
     }
 
     #[test]

@@ -95,6 +95,9 @@ fn results_belong_to_the_user_behind_sudo() {
     let path = root.path().join("fault-runs/run");
     let dir = OutDir::create(&path, false, Some(owner)).unwrap();
     dir.write(&sample::quiet()).unwrap();
+    let owned = |p: &Path| p.symlink_metadata().map(|m| (m.uid(), m.gid())).unwrap();
+    // At once: a run that dies before it hands over must not leave a report of root's.
+    assert_eq!(owned(&path.join(REPORT)), (owner.uid, owner.gid));
     fs::create_dir(path.join("apps")).unwrap();
     fs::write(path.join("apps/sender.stdout"), "hello").unwrap();
     let outside = root.path().join("outside");
@@ -102,7 +105,6 @@ fn results_belong_to_the_user_behind_sudo() {
     symlink(&outside, path.join("apps/link")).unwrap();
     dir.hand_over().unwrap();
 
-    let owned = |p: &Path| p.symlink_metadata().map(|m| (m.uid(), m.gid())).unwrap();
     for given in [
         "",
         "..",
