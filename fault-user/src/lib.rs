@@ -1,7 +1,12 @@
 //! flowfault: see the crate map below.
 pub mod addr;
 pub mod clock;
+pub mod correlate;
+pub mod expect;
 pub mod kernel;
+pub mod ledger;
+pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod scenario;
 pub mod verdict;
