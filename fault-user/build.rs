@@ -1,5 +1,4 @@
 //! Builds the eBPF object and puts it where `kernel::load` embeds it.
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 
 #[path = "build/toolchain.rs"]
 mod toolchain;
@@ -68,7 +67,7 @@ fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
         )
     })?;
     let vars = [
-        // -Zbuild-std and the profile flags below, on a stable compiler.
+        // -Zbuild-std on a stable compiler.
         ("RUSTC_BOOTSTRAP", "1".into()),
         ("LD_LIBRARY_PATH", with_first(&libs, "LD_LIBRARY_PATH")?),
         (
@@ -78,12 +77,6 @@ fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
                 "PATH",
             )?,
         ),
-        // Atomics that return the old value (kernel 5.12) need BPF cpu v3, the default is v1.
-        // aya-build fills CARGO_ENCODED_RUSTFLAGS itself; a profile's flags come on top of it.
-        // The override keeps them off build scripts and macros, which are for the host.
-        ("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true".into()),
-        ("CARGO_PROFILE_RELEASE_RUSTFLAGS", "-Ctarget-cpu=v3".into()),
-        ("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "".into()),
     ];
     for (name, value) in vars {
         // SAFETY: a build script has one thread here; nothing reads the environment meanwhile.
