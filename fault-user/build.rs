@@ -1,6 +1,7 @@
 //! Builds the eBPF object and puts it where `kernel::load` embeds it.
 
 #[path = "build/toolchain.rs"]
+#[expect(dead_code, reason = "xtask includes the file too and uses more of it")]
 mod toolchain;
 
 use std::env;
@@ -12,6 +13,7 @@ use aya_build::{Package, Toolchain};
 fn main() -> Result<()> {
     for var in [
         toolchain::FORCED,
+        toolchain::SOURCE,
         "RUSTUP_TOOLCHAIN",
         "CARGO_HOME",
         "AYA_BUILD_SKIP",

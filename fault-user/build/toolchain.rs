@@ -14,6 +14,32 @@ pub const FORCED: &str = "FLOWFAULT_BPF_TOOLCHAIN";
 /// compiler when rustup cannot bring rust-src.
 pub const LINKED: &str = "flowfault-bpf";
 
+/// Environment variable: `rustup` or `debian`, the only place where the compiler may come from.
+pub const SOURCE: &str = "FLOWFAULT_TOOLCHAIN";
+
+/// Where the compiler may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The active toolchain, else the distribution's.
+    Any,
+    /// The active toolchain only.
+    Rustup,
+    /// The distribution's only.
+    Debian,
+}
+
+impl Source {
+    /// What [`SOURCE`] says. An unknown word comes back as the error.
+    pub fn parse(word: Option<&str>) -> Result<Self, String> {
+        match word {
+            None | Some("") => Ok(Self::Any),
+            Some("rustup") => Ok(Self::Rustup),
+            Some("debian") => Ok(Self::Debian),
+            Some(other) => Err(other.into()),
+        }
+    }
+}
+
 /// A Rust compiler of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiler {
@@ -34,6 +60,8 @@ pub enum Missing {
     ForcedSources(String),
     /// Nobody has rust-src.
     Sources,
+    /// [`SOURCE`] has a value that means nothing.
+    Word(String),
 }
 
 impl std::fmt::Display for Missing {
@@ -49,6 +77,7 @@ impl std::fmt::Display for Missing {
                 "{FORCED} asks for the toolchain `{name}`, which lacks rust-src: \
                  run `rustup component add rust-src --toolchain {name}`, or unset the variable"
             ),
+            Self::Word(word) => write!(f, "{SOURCE} is `{word}`: say rustup or debian"),
             Self::Sources => write!(
                 f,
                 "no Rust toolchain here has the sources of `core` (rust-src): \
@@ -62,6 +91,7 @@ impl std::fmt::Display for Missing {
 /// else the distribution's. `find` looks a toolchain up by name.
 pub fn choose(
     forced: Option<&str>,
+    source: Source,
     active: Option<&str>,
     find: impl Fn(&str) -> Option<Compiler>,
 ) -> Result<Compiler, Missing> {
@@ -73,9 +103,11 @@ pub fn choose(
             Err(Missing::ForcedSources(name.into()))
         };
     }
-    active
+    let active = active.filter(|_| source != Source::Debian);
+    let linked = Some(LINKED).filter(|_| source != Source::Rustup);
+    [active, linked]
         .into_iter()
-        .chain([LINKED])
+        .flatten()
         .filter_map(find)
         .find(|compiler| compiler.has_sources)
         .ok_or(Missing::Sources)
@@ -84,7 +116,9 @@ pub fn choose(
 /// [`choose`] with what the environment and this machine say.
 pub fn detect() -> Result<Compiler, Missing> {
     let forced = env::var(FORCED).ok().filter(|name| !name.is_empty());
-    choose(forced.as_deref(), active_name().as_deref(), find)
+    let word = env::var(SOURCE).ok();
+    let source = Source::parse(word.as_deref()).map_err(Missing::Word)?;
+    choose(forced.as_deref(), source, active_name().as_deref(), find)
 }
 
 /// The name of the toolchain that builds everything else.
@@ -189,7 +223,10 @@ pub fn is_llvm(file: &str, major: u32) -> bool {
 /// that directory into PATH).
 pub fn linker() -> Option<PathBuf> {
     on_path("bpf-linker").or_else(|| {
-        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = ["CARGO_INSTALL_ROOT", "CARGO_HOME"]
+            .into_iter()
+            .find_map(env::var_os);
+        let home = home.map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
         Some(home.join("bin/bpf-linker")).filter(|path| path.is_file())
     })
