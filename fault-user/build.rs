@@ -1,90 +1,98 @@
 //! Builds the eBPF object and puts it where `kernel::load` embeds it.
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
+
+#[path = "build/toolchain.rs"]
+#[expect(dead_code, reason = "xtask includes the file too and uses more of it")]
+mod toolchain;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use aya_build::{Package, Toolchain};
 
-/// A rustup toolchain of this name is what `cargo xtask setup` makes of the distribution's
-/// compiler when rustup cannot bring rust-src.
-const LINKED: &str = "flowfault-bpf";
-
 fn main() -> Result<()> {
-    for var in ["FLOWFAULT_BPF_TOOLCHAIN", "RUSTUP_TOOLCHAIN", "PATH"] {
+    for var in [
+        toolchain::FORCED,
+        toolchain::SOURCE,
+        "RUSTUP_TOOLCHAIN",
+        "CARGO_HOME",
+        "AYA_BUILD_SKIP",
+    ] {
         println!("cargo:rerun-if-env-changed={var}");
     }
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build/toolchain.rs");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../fault-ebpf");
-    println!("cargo:rerun-if-changed={}", root.join("../fault-common/src").display());
-    let object = PathBuf::from(env::var("OUT_DIR")?).join("fault-ebpf");
-    if env::var("AYA_BUILD_SKIP").is_ok_and(|v| v == "1" || v == "true") {
+    println!(
+        "cargo:rerun-if-changed={}",
+        root.join("../fault-common/src").display()
+    );
+
+    if env::var("AYA_BUILD_SKIP").is_ok_and(|v| v == "1" || v.eq_ignore_ascii_case("true")) {
         // For docs and lints without a toolchain; the loader says what such an object is.
-        println!("cargo:rerun-if-env-changed=AYA_BUILD_SKIP");
+        let object = PathBuf::from(env::var("OUT_DIR")?).join("fault-ebpf");
         return std::fs::write(&object, b"").context("cannot write an empty object to OUT_DIR");
     }
-    let toolchain = toolchain()?;
-    let libs = llvm_dir(&toolchain)?;
-    // SAFETY: a build script has one thread here. What is set concerns only the child cargo:
-    // -Zbuild-std on a stable compiler, and where bpf-linker finds the compiler's LLVM.
-    unsafe {
-        env::set_var("RUSTC_BOOTSTRAP", "1");
-        env::set_var("LD_LIBRARY_PATH", libs);
-        env::remove_var("RUSTUP_TOOLCHAIN");
-    }
-    let root_dir = root.to_str().context("the path of this checkout is not UTF-8")?;
+
+    let compiler = toolchain::detect().map_err(|missing| anyhow!("{missing}"))?;
+    let linker = toolchain::linker()
+        .context("bpf-linker is neither in PATH nor in cargo's bin: run `cargo xtask setup`")?;
+    println!("cargo:rerun-if-changed={}", linker.display());
+    prepare_child(&compiler, &linker)?;
     aya_build::build_ebpf(
-        [Package { name: "fault-ebpf", root_dir, ..Package::default() }],
-        Toolchain::Custom(&toolchain),
+        [Package {
+            name: "fault-ebpf",
+            root_dir: root
+                .to_str()
+                .context("the path of this checkout is not UTF-8")?,
+            ..Package::default()
+        }],
+        Toolchain::Custom(&compiler.name),
     )
     .context("cannot build the eBPF object; `cargo xtask doctor` says what is missing")
 }
 
-/// The compiler for the BPF target: it must have the sources of `core`.
-fn toolchain() -> Result<String> {
-    if let Ok(forced) = env::var("FLOWFAULT_BPF_TOOLCHAIN") {
-        return Ok(forced);
-    }
-    let active = env::var("RUSTUP_TOOLCHAIN").unwrap_or_else(|_| "stable".into());
-    for name in [active.as_str(), LINKED] {
-        if sysroot(name).is_some_and(|root| has_core_sources(&root)) {
-            return Ok(name.into());
-        }
-    }
-    bail!("no Rust toolchain here has the sources of `core` (rust-src): run `cargo xtask setup`")
-}
-
-fn has_core_sources(sysroot: &Path) -> bool {
-    sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists()
-}
-
-fn sysroot(toolchain: &str) -> Option<PathBuf> {
-    let out = Command::new("rustup")
-        .args(["run", toolchain, "rustc", "--print", "sysroot"])
-        .output()
-        .ok()?;
-    let path = String::from_utf8(out.stdout).ok()?;
-    out.status.success().then(|| PathBuf::from(path.trim()))
-}
-
-/// The directory with the LLVM that `toolchain` was built with: bpf-linker loads it at run time.
-fn llvm_dir(toolchain: &str) -> Result<PathBuf> {
+/// Sets what the cargo that aya-build starts has to inherit.
+fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
+    let version = compiler.verbose_version().with_context(|| {
+        format!(
+            "rustc of the toolchain `{}` does not run: reinstall it",
+            compiler.name
+        )
+    })?;
+    let major = toolchain::llvm_major(&version)
+        .with_context(|| format!("`{}` does not say which LLVM it has", compiler.name))?;
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
-    let own = sysroot(toolchain).map(|root| root.join("lib"));
-    let system = [format!("/usr/lib/{arch}-linux-gnu"), "/usr/lib64".into()].map(PathBuf::from);
-    own.into_iter()
-        .chain(system)
-        .find(|dir| has_llvm(dir))
-        .context("bpf-linker needs libLLVM, and no directory has it: run `cargo xtask doctor`")
+    let libs = toolchain::llvm_dir(compiler, &arch, major).with_context(|| {
+        format!(
+            "bpf-linker needs libLLVM {major}, and no directory has it: run `cargo xtask setup`"
+        )
+    })?;
+    let vars = [
+        // -Zbuild-std on a stable compiler.
+        ("RUSTC_BOOTSTRAP", "1".into()),
+        ("LD_LIBRARY_PATH", with_first(&libs, "LD_LIBRARY_PATH")?),
+        (
+            "PATH",
+            with_first(
+                linker.parent().context("bpf-linker has no directory")?,
+                "PATH",
+            )?,
+        ),
+    ];
+    for (name, value) in vars {
+        // SAFETY: a build script has one thread here; nothing reads the environment meanwhile.
+        unsafe { env::set_var(name, value) };
+    }
+    // SAFETY: as above. The proxies would prefer this name to the toolchain that was chosen.
+    unsafe { env::remove_var("RUSTUP_TOOLCHAIN") };
+    Ok(())
 }
 
-fn has_llvm(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else { return false };
-    entries.flatten().any(|e| {
-        let name = e.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("libLLVM") && name.contains("22") && name.contains(".so")
-    })
+/// The search path `var` with `dir` in front.
+fn with_first(dir: &Path, var: &str) -> Result<std::ffi::OsString> {
+    let old = env::var_os(var).unwrap_or_default();
+    let rest = env::split_paths(&old).filter(|entry| !entry.as_os_str().is_empty());
+    env::join_paths(std::iter::once(dir.to_path_buf()).chain(rest))
+        .with_context(|| format!("cannot put {} into {var}", dir.display()))
 }

@@ -1,2 +1,68 @@
-//! placeholder
-fn main() {}
+//! flowfault's developer commands: set-up, build, run, test. `cargo xtask help` lists them.
+
+mod build;
+mod cargo;
+mod doctor;
+mod exec;
+mod linker;
+mod lint;
+mod packages;
+mod run;
+mod setup;
+mod test;
+mod test_binaries;
+#[path = "../../fault-user/build/toolchain.rs"]
+mod toolchain;
+#[cfg(test)]
+mod toolchain_tests;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "flowfault's developer commands")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the build needs and does not find
+    Setup,
+    /// Set up, then build flowfault and the messenger example
+    Build(build::Args),
+    /// Set up, build, then `flowfault run` with these arguments, as root
+    Run(run::Args),
+    /// Set up, build, then any other flowfault command, as root
+    Fault(run::Args),
+    /// Unit tests, then the privileged ones as root
+    Test(test::Args),
+    /// Formatting and clippy, with warnings as errors
+    Lint,
+    /// What this machine has and lacks
+    Doctor,
+    /// Exactly what CI runs: lint, then all tests
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Setup => setup::command(),
+        Command::Build(args) => build::command(&args),
+        Command::Run(args) => run::scenario(&args),
+        Command::Fault(args) => run::any(&args),
+        Command::Test(args) => test::command(&args),
+        Command::Lint => lint::command(),
+        Command::Doctor => doctor::command(),
+        Command::Ci => lint::command().and_then(|()| test::command(&test::Args::default())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exec::exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask build`
+
+use anyhow::{Context as _, Result};
+
+use crate::{cargo, exec, setup};
+
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Build with optimizations
+    #[arg(long)]
+    pub release: bool,
+}
+
+/// Sets up, then builds flowfault and the messenger, as whoever calls: only runs are raised.
+pub fn command(args: &Args) -> Result<()> {
+    setup::ensure()?;
+    let mut build = cargo::cargo("build")?;
+    build.args([
+        "--locked",
+        "--package",
+        "fault-user",
+        "--bins",
+        "--example",
+        "messenger",
+    ]);
+    if args.release {
+        build.arg("--release");
+    }
+    exec::run(&mut build).context("the build failed")
+}

@@ -1,0 +1,162 @@
+//! What has to come from the distribution.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::exec::{self, Raise, Unable};
+use crate::toolchain::on_path;
+
+/// A Debian package and how to see that what it brings is here. Not asked of dpkg: other
+/// distributions have other names, and the thing itself is what counts.
+pub struct Package {
+    pub name: &'static str,
+    proof: Proof,
+}
+
+enum Proof {
+    Program(&'static str),
+    Header(&'static str),
+}
+
+/// Everything but the compiler: libbpf-sys builds C against libelf and zlib, tests use `ip`.
+pub const ALL: [Package; 6] = [
+    Package {
+        name: "gcc",
+        proof: Proof::Program("cc"),
+    },
+    Package {
+        name: "make",
+        proof: Proof::Program("make"),
+    },
+    Package {
+        name: "pkg-config",
+        proof: Proof::Program("pkg-config"),
+    },
+    Package {
+        name: "libelf-dev",
+        proof: Proof::Header("libelf.h"),
+    },
+    Package {
+        name: "zlib1g-dev",
+        proof: Proof::Header("zlib.h"),
+    },
+    Package {
+        name: "iproute2",
+        proof: Proof::Program("ip"),
+    },
+];
+
+/// Debian's newer Rust, with the sources of `core`.
+pub const COMPILER: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+
+impl Package {
+    /// Whether what the package brings is here.
+    pub fn is_here(&self) -> bool {
+        match self.proof {
+            // A user's PATH often lacks the directories of root's programs.
+            Proof::Program(name) => {
+                on_path(name).is_some()
+                    || ["/usr/sbin", "/sbin"]
+                        .iter()
+                        .any(|dir| Path::new(dir).join(name).is_file())
+            }
+            Proof::Header(name) => ["/usr/include", "/usr/local/include"]
+                .iter()
+                .any(|dir| Path::new(dir).join(name).is_file()),
+        }
+    }
+}
+
+/// The names of the packages that are not here.
+pub fn missing() -> Vec<&'static str> {
+    ALL.iter()
+        .filter(|package| !package.is_here())
+        .map(|package| package.name)
+        .collect()
+}
+
+/// The commands that install `names`, for somebody to type.
+pub fn by_hand(names: &[&str]) -> String {
+    format!(
+        "as root (names of Debian and Ubuntu; elsewhere they differ):\n  apt-get update\n  \
+         apt-get install --no-install-recommends {}",
+        names.join(" ")
+    )
+}
+
+/// Installs with apt-get.
+pub struct Apt {
+    updated: bool,
+}
+
+impl Apt {
+    pub const fn new() -> Self {
+        Self { updated: false }
+    }
+
+    /// Installs `names`, after one `apt-get update`: an old list offers an old compiler.
+    ///
+    /// # Errors
+    /// [`Unable`] with the commands to type when there is no apt-get or no way to be root.
+    pub fn install(&mut self, names: &[&str]) -> Result<()> {
+        let unable = || Unable(by_hand(names));
+        if on_path("apt-get").is_none() {
+            return Err(unable().into());
+        }
+        let raise = Raise::find("installing packages").map_err(|_no_root| unable())?;
+        if !self.updated {
+            exec::run(apt(raise).arg("update")).context("apt-get update failed")?;
+            self.updated = true;
+        }
+        exec::run(
+            apt(raise)
+                .args(["install", "--yes", "--no-install-recommends"])
+                .args(names),
+        )
+        .map_err(|error| Unable(format!("{error:#}; {}", by_hand(names))).into())
+    }
+}
+
+/// apt-get that asks nothing. Its talk goes to stderr: stdout is for results.
+fn apt(raise: Raise) -> Command {
+    let mut command = raise.command("env");
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+    command.stdout(std::io::stderr());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_missing() {
+        let absent = Package {
+            name: "x",
+            proof: Proof::Program("no-such-program-anywhere"),
+        };
+        assert!(!absent.is_here());
+        assert!(
+            !Package {
+                name: "x",
+                proof: Proof::Header("no/such/header.h")
+            }
+            .is_here()
+        );
+        assert!(
+            Package {
+                name: "x",
+                proof: Proof::Program("sh")
+            }
+            .is_here()
+        );
+    }
+
+    #[test]
+    fn the_commands_name_every_package() {
+        let text = by_hand(&["a", "b"]);
+        assert!(text.contains("apt-get update") && text.ends_with("--no-install-recommends a b"));
+    }
+}
