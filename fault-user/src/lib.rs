@@ -1,7 +1,9 @@
 //! flowfault: see the crate map below.
 pub mod addr;
+pub mod app;
 pub mod clock;
 pub mod correlate;
+pub mod experiment;
 pub mod expect;
 pub mod kernel;
 pub mod ledger;
@@ -9,4 +11,5 @@ pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod scenario;
+pub mod timeline;
 pub mod verdict;

@@ -105,7 +105,7 @@ impl Kernel {
                     self.tier = Some(tier);
                     return Ok(tier);
                 }
-                Err(e @ KernelError::Privilege { .. }) => return Err(e),
+                // Not even EPERM ends the search: some kernels refuse function tracing alone.
                 Err(e) => reasons.push(format!("{}: {e}", tier.name())),
             }
         }

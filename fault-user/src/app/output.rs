@@ -1,0 +1,264 @@
+//! An app's stdout and stderr as this end sees them: lines, each with the moment of the write
+//! that completed it.
+//!
+//! A SOCK_SEQPACKET socket keeps the app's writes apart, and with SO_TIMESTAMPNS the kernel
+//! stamps each inside the app's own write() (unix_dgram_sendmsg), so the moment does not depend
+//! on when this process gets to read. A pipe has neither: there the time of reading is taken.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut, Write as _};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use nix::cmsg_space;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, setsockopt,
+    socketpair, sockopt,
+};
+use nix::sys::time::TimeSpec;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::AppError;
+use super::supervisor::AppEvent;
+use crate::clock;
+
+/// Longest single write that is read whole; SO_SNDBUF of the app's end is raised to it.
+const MAX_WRITE: usize = 1 << 20;
+/// A line longer than this is handed on in pieces.
+const MAX_LINE: usize = 1 << 20;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// File descriptor 1.
+    Stdout,
+    /// File descriptor 2.
+    Stderr,
+}
+
+impl Stream {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// `stdout` or `stderr`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Both ends of one output stream.
+#[derive(Debug)]
+pub struct Channel {
+    /// Our end.
+    pub ours: Arc<OwnedFd>,
+    /// The app's end; kept so that the app can be started again.
+    pub theirs: OwnedFd,
+    socket: bool,
+}
+
+impl Channel {
+    /// A SEQPACKET socket pair, or a pipe.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn open(socket: bool) -> Result<Self, AppError> {
+        let made = if socket { Self::pair() } else { Self::pipe() };
+        made.map_err(|e| AppError::Io { what: "make an output channel".into(), source: e.into() })
+    }
+
+    fn pair() -> nix::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        setsockopt(&ours, sockopt::ReceiveTimestampns, &true)?;
+        // Unprivileged the limit is net.core.wmem_max; a longer write then gets EMSGSIZE.
+        if setsockopt(&theirs, sockopt::SndBufForce, &MAX_WRITE).is_err() {
+            setsockopt(&theirs, sockopt::SndBuf, &MAX_WRITE)?;
+        }
+        nonblocking(&ours)?;
+        Ok(Self { ours: Arc::new(ours), theirs, socket: true })
+    }
+
+    fn pipe() -> nix::Result<Self> {
+        let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        nonblocking(&ours)?;
+        Ok(Self { ours: Arc::new(ours), theirs, socket: false })
+    }
+
+    /// Cookie of our end, if it is a socket: what the output filter knows it by.
+    pub fn cookie(&self) -> Option<u64> {
+        if !self.socket {
+            return None;
+        }
+        let mut cookie = 0u64;
+        let mut len = size_of::<u64>() as libc::socklen_t;
+        // SAFETY: SO_COOKIE writes 8 bytes into a buffer of that size.
+        let r = unsafe {
+            libc::getsockopt(
+                self.ours.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut len,
+            )
+        };
+        (r == 0).then_some(cookie)
+    }
+}
+
+fn nonblocking(fd: &OwnedFd) -> nix::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// Asks a reader to read all that is there now and to answer.
+pub type Flush = oneshot::Sender<()>;
+
+/// Reads one stream until its end: lines to `events`, every byte to `copy`.
+pub struct Reader {
+    fd: AsyncFd<Arc<OwnedFd>>,
+    socket: bool,
+    app: usize,
+    stream: Stream,
+    copy: File,
+    partial: BytesMut,
+    buffer: Vec<u8>,
+    events: mpsc::UnboundedSender<AppEvent>,
+}
+
+/// What one read came to.
+enum Got {
+    Bytes(usize, u64),
+    Nothing,
+    End,
+}
+
+impl Reader {
+    /// Prepares to read `channel` of app number `app`; copies to `path`.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn new(
+        channel: &Channel,
+        app: usize,
+        stream: Stream,
+        path: &Path,
+        events: mpsc::UnboundedSender<AppEvent>,
+    ) -> Result<Self, AppError> {
+        let copy = File::options().create(true).append(true).open(path);
+        let copy = copy.map_err(AppError::io(format!("write {}", path.display())))?;
+        let ours = Arc::clone(&channel.ours);
+        // SAFETY: the Arc keeps the descriptor open and the same until the AsyncFd is dropped.
+        let fd = unsafe { AsyncFd::register_with_interest(ours, Interest::READABLE) };
+        let fd = fd.map_err(io::Error::from).map_err(AppError::io("watch an app's output"))?;
+        let (partial, buffer) = (BytesMut::new(), vec![0; MAX_WRITE]);
+        let socket = channel.socket;
+        Ok(Self { fd, socket, app, stream, copy, partial, buffer, events })
+    }
+
+    /// Reads until the end of the stream.
+    pub async fn run(mut self, mut flushes: mpsc::UnboundedReceiver<Flush>) {
+        loop {
+            tokio::select! {
+                ready = self.fd.readable() => match ready {
+                    Ok(mut guard) => guard.clear_ready(),
+                    Err(e) => return tracing::warn!("output of an app: {e}"),
+                },
+                Some(flush) = flushes.recv() => {
+                    let end = self.drain();
+                    // The asker may be gone already: then nobody waits for the answer.
+                    let _ = flush.send(());
+                    if end { break }
+                    continue;
+                }
+            }
+            if self.drain() {
+                break;
+            }
+        }
+        self.line_end(clock::monotonic_ns());
+        // Whoever asks later gets an answer too.
+        while let Some(flush) = flushes.recv().await {
+            let _ = flush.send(());
+        }
+    }
+
+    /// Reads all that is there; true at the end of the stream.
+    fn drain(&mut self) -> bool {
+        loop {
+            match self.read() {
+                Ok(Got::Bytes(n, at)) => self.take(n, at),
+                Ok(Got::Nothing) => return false,
+                Ok(Got::End) => return true,
+                Err(e) => {
+                    tracing::warn!("output of an app: {e}");
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Got> {
+        let result = if self.socket { self.read_socket() } else { self.read_pipe() };
+        match result {
+            Err(nix::errno::Errno::EAGAIN) => Ok(Got::Nothing),
+            other => other.map_err(Into::into),
+        }
+    }
+
+    fn read_pipe(&mut self) -> nix::Result<Got> {
+        let n = nix::unistd::read(self.fd.get_ref().as_fd(), &mut self.buffer)?;
+        Ok(if n == 0 { Got::End } else { Got::Bytes(n, clock::monotonic_ns()) })
+    }
+
+    fn read_socket(&mut self) -> nix::Result<Got> {
+        let mut control = cmsg_space!(TimeSpec);
+        let mut iov = [IoSliceMut::new(&mut self.buffer)];
+        let fd = self.fd.get_ref().as_raw_fd();
+        let got = recvmsg::<()>(fd, &mut iov, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+        let stamp = got.cmsgs()?.find_map(|c| match c {
+            ControlMessageOwned::ScmTimestampns(t) => Some(t),
+            _ => None,
+        });
+        // A write of no bytes is a message, too, and has a stamp; the end has none.
+        let at = match stamp {
+            Some(t) => clock::from_realtime(t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64),
+            None if got.bytes == 0 => return Ok(Got::End),
+            None => clock::monotonic_ns(),
+        };
+        Ok(Got::Bytes(got.bytes, at))
+    }
+
+    fn take(&mut self, n: usize, at: u64) {
+        if let Err(e) = self.copy.write_all(&self.buffer[..n]) {
+            tracing::warn!("cannot copy the output of an app: {e}");
+        }
+        self.partial.extend_from_slice(&self.buffer[..n]);
+        while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
+            let line = self.partial.split_to(end + 1).freeze();
+            self.send(line.slice(..end), at);
+        }
+        if self.partial.len() > MAX_LINE {
+            self.line_end(at);
+        }
+    }
+
+    fn line_end(&mut self, at: u64) {
+        if !self.partial.is_empty() {
+            let line = self.partial.split().freeze();
+            self.send(line, at);
+        }
+    }
+
+    fn send(&self, text: Bytes, at: u64) {
+        let text = text.strip_suffix(b"\r").map_or_else(|| text.clone(), |t| text.slice_ref(t));
+        // The receiver is gone only when the run is over.
+        let _ = self.events.send(AppEvent::Line { app: self.app, stream: Some(self.stream), at, text });
+    }
+}
