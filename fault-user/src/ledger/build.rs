@@ -71,6 +71,8 @@ struct Builder {
     returned: usize,
     has_tx: bool,
     fin: bool,
+    /// When each copy of the SYN was sent.
+    syns: Vec<u64>,
     in_flight: Vec<InFlight>,
 }
 
@@ -86,6 +88,7 @@ impl Builder {
             returned: 0,
             has_tx,
             fin: false,
+            syns: Vec::new(),
             in_flight: Vec::new(),
         }
     }
@@ -97,6 +100,7 @@ impl Builder {
             match e.what {
                 What::Tx(p) => self.tx(e.ts, &p),
                 What::Rx(p) => self.rx(e.ts, &p),
+                What::Established { accepted: false, .. } => self.shook_hands(e.ts),
                 _ => {}
             }
         }
@@ -142,8 +146,9 @@ impl Builder {
         if p.len == 1 && range.end <= self.una {
             range.end = range.start;
         }
-        if p.has(tcp::FIN) {
-            self.fin = true;
+        self.fin |= p.has(tcp::FIN);
+        if p.has(tcp::SYN) {
+            self.syns.push(ts);
         }
         if range.is_empty() && !p.dropped {
             return;
@@ -211,9 +216,20 @@ impl Builder {
             }
             !done
         });
-        if let Some(rtt) = newest.map(|sent| ts.saturating_sub(sent)) {
-            self.flow.min_rtt = Some(self.flow.min_rtt.map_or(rtt, |m| m.min(rtt)));
+        if let Some(sent) = newest {
+            self.round_trip(ts.saturating_sub(sent));
         }
+    }
+
+    /// The handshake is a round trip too, and the only one of a flow whose data all got stuck.
+    fn shook_hands(&mut self, ts: u64) {
+        if let [sent] = self.syns[..] {
+            self.round_trip(ts.saturating_sub(sent));
+        }
+    }
+
+    fn round_trip(&mut self, rtt: u64) {
+        self.flow.min_rtt = Some(self.flow.min_rtt.map_or(rtt, |m| m.min(rtt)));
     }
 }
 

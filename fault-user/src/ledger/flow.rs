@@ -47,7 +47,7 @@ pub struct FlowRecord {
     pub lost_rx: Vec<LostRx>,
     /// total_retrans as TCP counts it.
     pub retransmits: u32,
-    /// Smallest round trip of bytes that were sent once, ns.
+    /// Smallest round trip of the handshake, or of bytes that were sent once, ns.
     pub min_rtt: Option<u64>,
     pub(super) tx_index: RangeIndex,
 }
