@@ -5,7 +5,7 @@
 //! ranges of [`stream`]; [`audit`] asks whether all of it can be true at once. Nothing here
 //! touches the kernel.
 
-
+pub mod audit;
 pub mod build;
 pub mod entry;
 pub mod flow;
