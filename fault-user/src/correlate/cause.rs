@@ -32,7 +32,8 @@ pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
 
 fn dropped<'a>(attempt: &Attempt<'a>, range: std::ops::Range<i64>) -> Option<&'a TxCopy> {
     let flow = attempt.flow;
-    flow.copies_of(&range).find(|c| c.dropped && c.ts <= attempt.settled)
+    flow.copies_of(&range)
+        .find(|c| c.dropped && c.ts <= attempt.settled)
 }
 
 /// Its send calls returned late, and there was something to wait for: bytes ahead of it that
@@ -43,7 +44,11 @@ fn blocked(attempt: &Attempt, since: Option<u64>) -> bool {
         (Some(t0), Some(&call)) => call.saturating_sub(t0) >= BLOCKED && ahead(t0),
         _ => false,
     };
-    at_first || attempt.calls.windows(2).any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
+    at_first
+        || attempt
+            .calls
+            .windows(2)
+            .any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
 }
 
 /// A lost packet that would have acknowledged it, after all of it had got through.
@@ -52,7 +57,8 @@ fn lost_ack<'a>(attempt: &Attempt<'a>) -> Option<&'a LostRx> {
         return None;
     }
     let lost = attempt.flow.lost_rx_between(attempt.begun, attempt.settled);
-    lost.iter().find(|r| r.ack.is_some_and(|ack| ack >= attempt.range.end))
+    lost.iter()
+        .find(|r| r.ack.is_some_and(|ack| ack >= attempt.range.end))
 }
 
 /// The rule that kept back bytes ahead of it: by losing them, or by losing the acks without which
@@ -68,5 +74,8 @@ fn behind(attempt: &Attempt) -> Option<Option<u32>> {
     let held_back = attempt.first_tx.is_none();
     let lost = attempt.flow.lost_rx_between(0, attempt.settled);
     let stuck = |r: &&LostRx| r.ack.is_some_and(|ack| ack > una);
-    lost.iter().find(stuck).filter(|_| held_back).map(|r| r.rule)
+    lost.iter()
+        .find(stuck)
+        .filter(|_| held_back)
+        .map(|r| r.rule)
 }

@@ -32,9 +32,17 @@ pub(super) struct Claimed {
 pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Claimed> {
     let owners = windows::owners(flows, messages);
     let background = background(flows, &owners);
-    let mut table = Table { flows, messages, owners, background, taken: BTreeSet::new() };
+    let mut table = Table {
+        flows,
+        messages,
+        owners,
+        background,
+        taken: BTreeSet::new(),
+    };
     let mut out = vec![Claimed::default(); messages.len()];
-    let mut sized: Vec<_> = (0..messages.len()).filter(|&m| messages[m].bytes.is_some()).collect();
+    let mut sized: Vec<_> = (0..messages.len())
+        .filter(|&m| messages[m].bytes.is_some())
+        .collect();
     // Large ones first: they cannot be mistaken for small ones, but the other way round they can.
     sized.sort_by_key(|&m| std::cmp::Reverse(messages[m].bytes));
     let times = table.by_message();
@@ -42,6 +50,7 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
         out[m] = table.sized(m, messages[m].bytes.unwrap_or(0), &times[m]);
     }
     table.unsized_ones(&mut out);
+    table.stragglers(&mut out);
     for (m, claimed) in out.iter_mut().enumerate() {
         claimed.foreign = table.foreign(&times[m]);
     }
@@ -51,12 +60,13 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
 /// Candidates of one message: positions of send calls per flow.
 type Candidates = BTreeMap<usize, Vec<usize>>;
 
-struct Table<'a> {
-    flows: &'a [&'a FlowRecord],
-    messages: &'a [&'a AppMessage],
+/// Who has what.
+pub(super) struct Table<'a> {
+    pub(super) flows: &'a [&'a FlowRecord],
+    pub(super) messages: &'a [&'a AppMessage],
     owners: Vec<Vec<Vec<usize>>>,
-    /// Per flow, sizes that it also sends when no message is under way: keepalives.
-    background: Vec<BTreeSet<u64>>,
+    /// Per flow, sizes that it also sends when no message is under way (keepalives), and how often.
+    pub(super) background: Vec<BTreeMap<u64, usize>>,
     /// (flow, send) that belong to a message already.
     taken: BTreeSet<(usize, usize)>,
 }
@@ -64,7 +74,9 @@ struct Table<'a> {
 impl Table<'_> {
     fn each_send(&self) -> impl Iterator<Item = (usize, usize, &[usize])> {
         self.owners.iter().enumerate().flat_map(|(f, list)| {
-            list.iter().enumerate().map(move |(s, owners)| (f, s, owners.as_slice()))
+            list.iter()
+                .enumerate()
+                .map(move |(s, owners)| (f, s, owners.as_slice()))
         })
     }
 
@@ -78,14 +90,20 @@ impl Table<'_> {
         times
     }
 
-    fn foreign(&self, candidates: &Candidates) -> usize {
-        let free = |f: usize, s: usize| {
-            !self.taken.contains(&(f, s)) && !self.flows[f].sends[s].is_empty()
-        };
-        candidates.iter().map(|(&f, list)| list.iter().filter(|&&s| free(f, s)).count()).sum()
+    /// Whether nobody has that send yet; one that wrote nothing is nobody's.
+    pub(super) fn is_free(&self, flow: usize, send: usize) -> bool {
+        !self.taken.contains(&(flow, send)) && !self.flows[flow].sends[send].is_empty()
     }
 
-    fn take(&mut self, flow: usize, sends: &[usize]) {
+    fn foreign(&self, candidates: &Candidates) -> usize {
+        let free = |(&f, list): (&usize, &Vec<usize>)| {
+            list.iter().filter(|&&s| self.is_free(f, s)).count()
+        };
+        candidates.iter().map(free).sum()
+    }
+
+    /// Gives sends away.
+    pub(super) fn take(&mut self, flow: usize, sends: &[usize]) {
         self.taken.extend(sends.iter().map(|&s| (flow, s)));
     }
 
@@ -93,8 +111,11 @@ impl Table<'_> {
         let mut whole: Vec<(usize, Run)> = Vec::new();
         let mut parts: Vec<(usize, Run)> = Vec::new();
         for (&f, list) in candidates {
-            let free: Vec<_> =
-                list.iter().copied().filter(|&s| !self.taken.contains(&(f, s))).collect();
+            let free: Vec<_> = list
+                .iter()
+                .copied()
+                .filter(|&s| !self.taken.contains(&(f, s)))
+                .collect();
             let sends = &self.flows[f].sends;
             if let Some(run) = runs::find(sends, &free, bytes) {
                 whole.push((f, run));
@@ -111,9 +132,16 @@ impl Table<'_> {
         let mut claimed = Claimed::default();
         for (complete, list) in [(true, whole), (false, parts)] {
             for (flow, run) in list {
-                claimed.shared |= run.sends.iter().any(|&s| self.contested(m, flow, s, run.bytes));
+                claimed.shared |= run
+                    .sends
+                    .iter()
+                    .any(|&s| self.contested(m, flow, s, run.bytes));
                 self.take(flow, &run.sends);
-                claimed.claims.push(Claim { flow, sends: run.sends, complete });
+                claimed.claims.push(Claim {
+                    flow,
+                    sends: run.sends,
+                    complete,
+                });
             }
         }
         claimed
@@ -122,22 +150,33 @@ impl Table<'_> {
     fn hard_error(&self, flow: usize, sends: &[usize]) -> bool {
         let transient = [libc::EAGAIN, libc::EINTR];
         let error = |&s: &usize| self.flows[flow].sends[s].error;
-        sends.iter().filter_map(error).any(|e| !transient.contains(&e))
+        sends
+            .iter()
+            .filter_map(error)
+            .any(|e| !transient.contains(&e))
     }
 
     /// Whether another message could have sent these bytes as well.
     fn contested(&self, m: usize, flow: usize, send: usize, total: u64) -> bool {
-        self.owners[flow][send].iter().filter(|&&o| o != m).any(|&o| {
-            self.messages[o].bytes.is_none_or(|bytes| runs::fits(bytes, total))
-        })
+        self.owners[flow][send]
+            .iter()
+            .filter(|&&o| o != m)
+            .any(|&o| {
+                self.messages[o]
+                    .bytes
+                    .is_none_or(|bytes| runs::fits(bytes, total))
+            })
     }
 
     fn unsized_ones(&mut self, out: &mut [Claimed]) {
         let mut lists = vec![Candidates::new(); self.messages.len()];
         let mut open: Vec<(usize, Vec<usize>, Vec<usize>)> = Vec::new();
         for (f, s, owners) in self.each_send() {
-            let whose: Vec<_> =
-                owners.iter().copied().filter(|&m| self.messages[m].bytes.is_none()).collect();
+            let whose: Vec<_> = owners
+                .iter()
+                .copied()
+                .filter(|&m| self.messages[m].bytes.is_none())
+                .collect();
             match whose[..] {
                 _ if self.taken.contains(&(f, s)) => {}
                 [] => {}
@@ -165,10 +204,17 @@ impl Table<'_> {
         out: &mut [Claimed],
     ) {
         for (f, whose, sends) in open {
-            let empty: Vec<_> = whose.iter().copied().filter(|&m| lists[m].is_empty()).collect();
+            let empty: Vec<_> = whose
+                .iter()
+                .copied()
+                .filter(|&m| lists[m].is_empty())
+                .collect();
             let needy = if empty.is_empty() { whose } else { empty };
             needy.iter().for_each(|&m| out[m].shared = true);
-            let wrote = sends.iter().filter(|&&s| !self.flows[f].sends[s].is_empty()).count();
+            let wrote = sends
+                .iter()
+                .filter(|&&s| !self.flows[f].sends[s].is_empty())
+                .count();
             if needy.len() == sends.len() && wrote == sends.len() {
                 for (&m, &s) in needy.iter().zip(&sends) {
                     lists[m].entry(f).or_default().push(s);
@@ -182,8 +228,10 @@ impl Table<'_> {
     }
 
     fn unsized_claims(&self, list: Candidates) -> Vec<Claim> {
-        let trimmed: Candidates =
-            list.iter().map(|(&f, s)| (f, self.without_background(f, s))).collect();
+        let trimmed: Candidates = list
+            .iter()
+            .map(|(&f, s)| (f, self.without_background(f, s)))
+            .collect();
         let all_gone = trimmed.values().all(Vec::is_empty);
         let mut claims: Vec<_> = if all_gone { list } else { trimmed }
             .into_iter()
@@ -192,11 +240,18 @@ impl Table<'_> {
                 sends.sort_unstable();
                 let last = sends.last().map(|&s| &self.flows[flow].sends[s]);
                 let complete = last.is_some_and(|s| s.error.is_none());
-                Claim { flow, sends, complete }
+                Claim {
+                    flow,
+                    sends,
+                    complete,
+                }
             })
             .collect();
         let total = |c: &Claim| -> u64 {
-            c.sends.iter().map(|&s| self.flows[c.flow].sends[s].len()).sum()
+            c.sends
+                .iter()
+                .map(|&s| self.flows[c.flow].sends[s].len())
+                .sum()
         };
         let largest = claims.iter().map(total).max().unwrap_or(0);
         claims.retain(|c| {
@@ -209,15 +264,22 @@ impl Table<'_> {
 
     fn without_background(&self, flow: usize, list: &[usize]) -> Vec<usize> {
         let size = |s: usize| self.flows[flow].sends[s].len();
-        let keep = list.iter().rposition(|&s| !self.background[flow].contains(&size(s)));
+        let keep = list
+            .iter()
+            .rposition(|&s| !self.background[flow].contains_key(&size(s)));
         list[..keep.map_or(0, |k| k + 1)].to_vec()
     }
 }
 
-fn background(flows: &[&FlowRecord], owners: &[Vec<Vec<usize>>]) -> Vec<BTreeSet<u64>> {
+fn background(flows: &[&FlowRecord], owners: &[Vec<Vec<usize>>]) -> Vec<BTreeMap<u64, usize>> {
     let sizes = |(flow, owners): (&&FlowRecord, &Vec<Vec<usize>>)| {
-        let outside = flow.sends.iter().zip(owners).filter(|(s, o)| o.is_empty() && !s.is_empty());
-        outside.map(|(s, _)| s.len()).collect()
+        let mut sizes = BTreeMap::new();
+        for (send, owners) in flow.sends.iter().zip(owners) {
+            if owners.is_empty() && !send.is_empty() {
+                *sizes.entry(send.len()).or_default() += 1;
+            }
+        }
+        sizes
     };
     flows.iter().zip(owners).map(sizes).collect()
 }

@@ -24,8 +24,7 @@ impl Context<'_> {
     pub(super) fn message(&self, j: &Judged, later: &[&Attempt]) -> (SendReport, Option<String>) {
         let message = j.message;
         let judgement = verdict::judge(message.outcome, &j.attempts, later);
-        let known = |cookie| self.flows.iter().any(|f| f.cookie == cookie);
-        let gap = verdict::in_gap(message, &j.attempts, self.mine, known, self.facts);
+        let gap = self.in_gap(j);
         let since = message.timing_given.then_some(message.t0);
         let about = judgement.about.map(|i| &j.attempts[i]);
         let reason = about.map(|a| cause::find(a, since));
@@ -42,21 +41,41 @@ impl Context<'_> {
             (false, true) => Confidence::Overlap,
             (false, false) => Confidence::Exact,
         };
-        (send.started_ms, send.finished_ms) = (self.ms(message.t0), self.ms(message.t1));
-        let all = || j.attempts.iter().chain(later.iter().copied());
-        send.first_sent_ms = j.attempts.iter().filter_map(|a| a.first_tx).min().map(|t| self.ms(t));
-        let acked = if send.verdict == Verdict::Rerouted {
-            all().filter_map(|a| a.acked).min()
-        } else {
-            j.attempts.iter().filter_map(|a| a.acked).min()
-        };
-        send.acked_ms = acked.map(|t| self.ms(t));
-        send.drops = j.attempts.iter().map(|a| a.drops).sum();
-        send.retransmits = j.attempts.iter().map(|a| a.retransmits).sum();
-        send.via = self.via(all());
-        send.why = self.why(j, about.zip(reason), all().collect(), send.verdict);
+        self.evidence(&mut send, j, later);
+        let all: Vec<&Attempt> = j.attempts.iter().chain(later.iter().copied()).collect();
+        send.why = self.why(j, about.zip(reason), all, send.verdict);
         let warning = self.warning(&send, j);
         (send, warning)
+    }
+
+    fn in_gap(&self, j: &Judged) -> bool {
+        let known = |cookie: u64| self.flows.iter().any(|f| f.cookie == cookie);
+        verdict::in_gap(j.message, &j.attempts, self.mine, known, self.facts)
+    }
+
+    /// Times and counts over all attempts of a message.
+    fn evidence(&self, send: &mut SendReport, j: &Judged, later: &[&Attempt]) {
+        let own = &j.attempts;
+        (send.started_ms, send.finished_ms) = (self.ms(j.message.t0), self.ms(j.message.t1));
+        send.first_sent_ms = own
+            .iter()
+            .filter_map(|a| a.first_tx)
+            .min()
+            .map(|t| self.ms(t));
+        // Only a rerouted message owes its ack to another outcome line.
+        let joined = if send.verdict == Verdict::Rerouted {
+            later
+        } else {
+            &[]
+        };
+        let acks = own
+            .iter()
+            .chain(joined.iter().copied())
+            .filter_map(|a| a.acked);
+        send.acked_ms = acks.min().map(|t| self.ms(t));
+        send.drops = own.iter().map(|a| a.drops).sum();
+        send.retransmits = own.iter().map(|a| a.retransmits).sum();
+        send.via = self.via(own.iter().chain(later.iter().copied()));
     }
 
     /// The entry of sends that no message claims.
@@ -82,7 +101,9 @@ impl Context<'_> {
             outcome: Outcome::None,
             verdict: Verdict::Unlogged,
             cause: reason.map_or(Cause::Untouched, |r| r.cause),
-            rule: reason.and_then(|r| r.rule).map(|r| self.facts.names.rule(r)),
+            rule: reason
+                .and_then(|r| r.rule)
+                .map(|r| self.facts.names.rule(r)),
             confidence: Confidence::Exact,
             started_ms: ends.map_or(0.0, |(from, _)| self.ms(from)),
             finished_ms: ends.map_or(0.0, |(_, to)| self.ms(to)),
@@ -112,7 +133,11 @@ impl Context<'_> {
         text = format!("{text}; {said}");
         let acked: Vec<_> = all.iter().filter(|a| a.acked.is_some()).collect();
         if let (Verdict::Rerouted, Some(to)) = (verdict, acked.first()) {
-            text = format!("on {}: {text}; then sent and acknowledged on {}", self.name(about.flow), self.name(to.flow));
+            text = format!(
+                "on {}: {text}; then sent and acknowledged on {}",
+                self.name(about.flow),
+                self.name(to.flow)
+            );
         } else if acked.len() > 1 {
             let names: Vec<_> = acked.iter().map(|a| self.name(a.flow)).collect();
             text = format!("{text}; duplicate: acknowledged on {}", names.join(" and "));
@@ -135,7 +160,9 @@ impl Context<'_> {
                 " ({n} other sends in its time were not taken for it: check `bytes` in [app.outcomes])"
             ),
         };
-        Some(format!("app {app} says ok for `{id}` but sent nothing{passed_over}"))
+        Some(format!(
+            "app {app} says ok for `{id}` but sent nothing{passed_over}"
+        ))
     }
 
     fn via<'i, 'a: 'i>(&self, attempts: impl Iterator<Item = &'i Attempt<'a>>) -> Vec<String> {
@@ -143,7 +170,10 @@ impl Context<'_> {
     }
 
     fn name(&self, flow: &FlowRecord) -> String {
-        self.sockets.get(&flow.cookie).cloned().unwrap_or_else(|| flow.cookie.to_string())
+        self.sockets
+            .get(&flow.cookie)
+            .cloned()
+            .unwrap_or_else(|| flow.cookie.to_string())
     }
 
     /// Relative to t = 0 of the run.

@@ -23,8 +23,23 @@ pub(super) fn comparable(a: u64, b: u64) -> bool {
 /// The earliest run among `candidates` that holds `bytes` and none of whose ends can be spared; one
 /// that is not larger than framing explains goes before any that is.
 pub(super) fn find(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Option<Run> {
+    let mut runs = minimal(sends, candidates, bytes);
+    let best = runs.iter().position(|r| fits(bytes, r.bytes)).unwrap_or(0);
+    (!runs.is_empty()).then(|| runs.swap_remove(best))
+}
+
+/// All runs among `candidates` that framing explains.
+pub(super) fn all(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Vec<Vec<usize>> {
+    let runs = minimal(sends, candidates, bytes).into_iter();
+    runs.filter(|r| fits(bytes, r.bytes))
+        .map(|r| r.sends)
+        .collect()
+}
+
+/// Runs that hold `bytes` and none of whose ends can be spared, in order.
+fn minimal(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Vec<Run> {
     let bytes = bytes.max(1);
-    let mut fallback = None;
+    let mut runs = Vec::new();
     for part in contiguous(sends, candidates) {
         let (mut from, mut total) = (0, 0);
         for (to, &s) in part.iter().enumerate() {
@@ -33,25 +48,25 @@ pub(super) fn find(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Opti
                 total -= sends[part[from]].len();
                 from += 1;
             }
-            if total < bytes {
-                continue;
+            if total >= bytes {
+                runs.push(Run {
+                    sends: part[from..=to].to_vec(),
+                    bytes: total,
+                });
+                total -= sends[part[from]].len();
+                from += 1;
             }
-            let run = Run { sends: part[from..=to].to_vec(), bytes: total };
-            if fits(bytes, total) {
-                return Some(run);
-            }
-            fallback.get_or_insert(run);
-            total -= sends[part[from]].len();
-            from += 1;
         }
     }
-    fallback
+    runs
 }
 
 /// Of a send that a failed call cut off: what it had written. Empty if that was nothing.
 pub(super) fn cut_off(sends: &[SendCall], candidates: &[usize]) -> Option<Run> {
     let last = candidates.iter().rposition(|&s| sends[s].error.is_some())?;
-    let mut run = contiguous(sends, &candidates[..last]).pop().unwrap_or_default();
+    let mut run = contiguous(sends, &candidates[..last])
+        .pop()
+        .unwrap_or_default();
     let bytes = run.iter().map(|&s| sends[s].len()).sum();
     run.push(candidates[last]);
     Some(Run { sends: run, bytes })
@@ -63,7 +78,8 @@ pub(super) fn contiguous(sends: &[SendCall], candidates: &[usize]) -> Vec<Vec<us
     let mut parts: Vec<Vec<usize>> = Vec::new();
     for &s in candidates.iter().filter(|&&s| !sends[s].is_empty()) {
         let joins = |part: &Vec<usize>| {
-            part.last().is_some_and(|&p| sends[p].range.end == sends[s].range.start)
+            part.last()
+                .is_some_and(|&p| sends[p].range.end == sends[s].range.start)
         };
         match parts.last_mut().filter(|p| joins(p)) {
             Some(part) => part.push(s),

@@ -19,10 +19,18 @@ pub(super) struct Judgement {
 pub(super) fn judge(outcome: Outcome, own: &[Attempt], later: &[&Attempt]) -> Judgement {
     let Some(first) = own.first() else {
         let verdict = word(outcome, Fate::Never);
-        return Judgement { verdict, about: None };
+        return Judgement {
+            verdict,
+            about: None,
+        };
     };
-    let about = |i, verdict| Judgement { verdict, about: Some(i) };
-    let earliest = (0..own.len()).filter(|&i| own[i].acked.is_some()).min_by_key(|&i| own[i].acked);
+    let about = |i, verdict| Judgement {
+        verdict,
+        about: Some(i),
+    };
+    let earliest = (0..own.len())
+        .filter(|&i| own[i].acked.is_some())
+        .min_by_key(|&i| own[i].acked);
     let elsewhere = |a: &Attempt| a.flow.cookie != first.flow.cookie;
     if let Some(i) = earliest {
         let moved = first.acked.is_none() && elsewhere(&own[i]);
@@ -72,7 +80,8 @@ pub(super) fn in_gap(
     // event at all is left.
     let could_hide = |cookie: u64| flows.iter().any(|f| f.cookie == cookie) || !known(cookie);
     !acked
-        && facts.gaps.iter().any(|g| {
-            g.cookie.is_none_or(could_hide) && g.meets(message.t0, message.t1)
-        })
+        && facts
+            .gaps
+            .iter()
+            .any(|g| g.cookie.is_none_or(could_hide) && g.meets(message.t0, message.t1))
 }

@@ -9,12 +9,20 @@ use crate::verdict::{Cause, Outcome};
 /// The evidence on one attempt: what happened to its bytes, and how that ended. `now`: the run's
 /// end, ns.
 pub(super) fn attempt(a: &Attempt, reason: Reason, names: &Names, now: u64) -> String {
-    let cut = if a.complete { String::new() } else { cut_off(a) };
+    let cut = if a.complete {
+        String::new()
+    } else {
+        cut_off(a)
+    };
     if a.range.is_empty() {
         return cut;
     }
     let parts = [cut, bytes(a, reason, names), ending(a, now)];
-    parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("; ")
+    parts
+        .into_iter()
+        .filter(|p| !p.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// What the app said of a message.
@@ -43,13 +51,18 @@ fn errno_name(errno: i32) -> String {
 
 fn bytes(a: &Attempt, reason: Reason, names: &Names) -> String {
     let what = format!("bytes {}..{}", a.range.start, a.range.end);
-    let by = reason.rule.map(|r| format!(" by {}", names.rule_in_words(r))).unwrap_or_default();
+    let by = reason
+        .rule
+        .map(|r| format!(" by {}", names.rule_in_words(r)))
+        .unwrap_or_default();
     match reason.cause {
         Cause::Hit => hit(a, &what, &by),
         Cause::SenderBlocked => {
             format!("the send call for {what} blocked behind bytes that were not acknowledged")
         }
-        Cause::AckPath => format!("{what} got through, but packets that acknowledged them were dropped{by}"),
+        Cause::AckPath => {
+            format!("{what} got through, but packets that acknowledged them were dropped{by}")
+        }
         Cause::HeadOfLine if a.first_tx.is_none() => {
             format!("{what} never had a packet: they waited behind bytes that were held up{by}")
         }
@@ -79,9 +92,15 @@ fn ending(a: &Attempt, now: u64) -> String {
         (_, Fate::Never) if !a.complete => String::new(),
         (Some(at), _) => format!("the socket closed {} later without an ack", after(at)),
         (None, Fate::Never | Fate::Left) => {
-            format!("the run ended {} later with the fault still on, without an ack", after(now))
+            format!(
+                "the run ended {} later with the fault still on, without an ack",
+                after(now)
+            )
         }
-        (None, _) => format!("still without an ack when the run ended {} later", after(now)),
+        (None, _) => format!(
+            "still without an ack when the run ended {} later",
+            after(now)
+        ),
     }
 }
 

@@ -9,5 +9,6 @@ pub mod audit;
 pub mod build;
 pub mod entry;
 pub mod flow;
+mod replay;
 pub mod store;
 pub mod stream;

@@ -42,7 +42,12 @@ impl Ledger {
         if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
             return;
         }
-        let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();
+        let socket = self
+            .live
+            .entry(flow)
+            .or_default()
+            .entry(entry.cookie)
+            .or_default();
         let moment = match entry.what {
             What::Opened { .. } => &mut socket.opened,
             What::Established { .. } => &mut socket.established,
@@ -60,7 +65,11 @@ impl Ledger {
     /// The sockets that stood for a flow so far, by cookie. A socket is listed from its first
     /// event of any kind, so one that was open before the run is here with no `opened`.
     pub fn sockets(&self, flow: u32) -> impl Iterator<Item = (u64, LiveSocket)> {
-        self.live.get(&flow).into_iter().flatten().map(|(&cookie, &socket)| (cookie, socket))
+        self.live
+            .get(&flow)
+            .into_iter()
+            .flatten()
+            .map(|(&cookie, &socket)| (cookie, socket))
     }
 
     /// One record per socket.
@@ -86,7 +95,14 @@ pub struct Header {
 impl Header {
     /// The header of a run of this version.
     pub fn new(t0: u64, apps: Vec<String>, flows: Vec<String>, rules: Vec<String>) -> Self {
-        Self { schema: SCHEMA, kind: "header".to_owned(), t0, apps, flows, rules }
+        Self {
+            schema: SCHEMA,
+            kind: "header".to_owned(),
+            t0,
+            apps,
+            flows,
+            rules,
+        }
     }
 }
 
@@ -145,10 +161,15 @@ pub enum ReadError {
     Io(#[from] io::Error),
     #[error("the events have no header line: this is not the events.jsonl of a run")]
     NoHeader,
-    #[error("events of schema {0}, this program reads {SCHEMA}: render the run with the program that made it")]
+    #[error(
+        "events of schema {0}, this program reads {SCHEMA}: render the run with the program that made it"
+    )]
     Schema(u64),
     #[error("line {number} of the events is no event: the file was changed after the run")]
-    Line { number: usize, source: serde_json::Error },
+    Line {
+        number: usize,
+        source: serde_json::Error,
+    },
 }
 
 /// Reads `events.jsonl` again.
@@ -159,7 +180,11 @@ pub fn read(mut input: impl BufRead) -> Result<Events, ReadError> {
     let mut text = String::new();
     input.read_line(&mut text)?;
     let header = header(&text)?;
-    let mut events = Events { header, entries: Vec::new(), truncated: false };
+    let mut events = Events {
+        header,
+        entries: Vec::new(),
+        truncated: false,
+    };
     for number in 2.. {
         text.clear();
         if input.read_line(&mut text)? == 0 {

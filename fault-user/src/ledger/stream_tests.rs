@@ -17,7 +17,7 @@ fn touching_ranges_become_one() {
     set.insert(0..10);
     set.insert(20..30);
     set.insert(10..20);
-    assert_eq!(set.ranges(), &[0..30]);
+    assert_eq!(set.ranges(), std::slice::from_ref(&(0..30)));
 }
 
 #[test]
@@ -28,7 +28,9 @@ fn a_number_just_before_the_base_is_negative() {
 
 /// What a range set means, byte by byte.
 fn bitmap(ranges: &[(i64, i64)]) -> Vec<bool> {
-    (0..64).map(|b| ranges.iter().any(|&(s, l)| b >= s && b < s + l)).collect()
+    (0..64)
+        .map(|b| ranges.iter().any(|&(s, l)| b >= s && b < s + l))
+        .collect()
 }
 
 proptest! {

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::Scalar;
+use super::scalar::Scalar;
 
 /// One line that is a JSON object.
 #[derive(Debug)]
-pub(crate) struct Line(Value);
+pub(super) struct Line(Value);
 
 impl Line {
     /// The object, or `None` for any other line.
-    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         // Most lines of an app are plain text: do not even try those.
         let start = line.iter().position(|b| !b.is_ascii_whitespace())?;
         if line[start] != b'{' {
@@ -20,7 +20,7 @@ impl Line {
     }
 
     /// The value at a dotted path; `None` if there is none, or null, an object or a list.
-    pub(crate) fn field(&self, path: &str) -> Option<Scalar> {
+    pub(super) fn field(&self, path: &str) -> Option<Scalar> {
         scalar(lookup(&self.0, path)?)
     }
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use ::regex::Regex;
 
-use super::Scalar;
+use super::scalar::Scalar;
 
 /// The named groups of one line that matched.
 #[derive(Debug)]
-pub(crate) struct Line(BTreeMap<String, String>);
+pub(super) struct Line(BTreeMap<String, String>);
 
 impl Line {
     /// The groups, or `None` for a line that does not match.
-    pub(crate) fn parse(pattern: &Regex, line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(pattern: &Regex, line: &[u8]) -> Option<Self> {
         let text: Cow<str> = String::from_utf8_lossy(line);
         let captures = pattern.captures(&text)?;
         let named = pattern.capture_names().flatten();
@@ -22,7 +22,7 @@ impl Line {
     }
 
     /// The text of a group; `None` if it did not take part in the match.
-    pub(crate) fn field(&self, name: &str) -> Option<Scalar> {
+    pub(super) fn field(&self, name: &str) -> Option<Scalar> {
         self.0.get(name).cloned().map(Scalar::Text)
     }
 }

@@ -1,6 +1,6 @@
 //! Wall-clock times in outcome lines.
 
-use super::Scalar;
+use super::scalar::Scalar;
 
 const NS_PER_S: i128 = 1_000_000_000;
 const NS_PER_MS: i128 = 1_000_000;
@@ -24,7 +24,11 @@ fn epoch(value: &Scalar, number: f64) -> Option<(i128, i128)> {
     if !(0.0..TOO_LARGE).contains(&number) {
         return None;
     }
-    let unit = if number < FIRST_MS { NS_PER_S } else { NS_PER_MS };
+    let unit = if number < FIRST_MS {
+        NS_PER_S
+    } else {
+        NS_PER_MS
+    };
     if value.is_whole() {
         return Some((number as i128 * unit, unit));
     }
