@@ -1,0 +1,81 @@
+//! Why a send fared as it did.
+
+use super::attempts::Attempt;
+use crate::ledger::flow::{LostRx, TxCopy};
+use crate::verdict::Cause;
+
+/// A wait of the send call beyond which the app was blocked, ns.
+const BLOCKED: u64 = 200_000_000;
+
+/// A cause, and the rule behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub cause: Cause,
+    pub rule: Option<u32>,
+}
+
+/// The cause of an attempt's fate. `since`: when the app began to send, if it says so.
+pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
+    let reason = |cause, rule| Reason { cause, rule };
+    if let Some(copy) = dropped(attempt, attempt.range.clone()) {
+        reason(Cause::Hit, copy.rule)
+    } else if blocked(attempt, since) {
+        reason(Cause::SenderBlocked, None)
+    } else if let Some(lost) = lost_ack(attempt) {
+        reason(Cause::AckPath, lost.rule)
+    } else if let Some(rule) = behind(attempt) {
+        reason(Cause::HeadOfLine, rule)
+    } else {
+        reason(Cause::Untouched, None)
+    }
+}
+
+fn dropped<'a>(attempt: &Attempt<'a>, range: std::ops::Range<i64>) -> Option<&'a TxCopy> {
+    let flow = attempt.flow;
+    flow.copies_of(&range)
+        .find(|c| c.dropped && c.ts <= attempt.settled)
+}
+
+/// Its send calls returned late, and there was something to wait for: bytes ahead of it that
+/// were not acknowledged yet.
+fn blocked(attempt: &Attempt, since: Option<u64>) -> bool {
+    let ahead = |at: u64| attempt.flow.una_at(at) < attempt.range.start;
+    let at_first = match (since, attempt.calls.first()) {
+        (Some(t0), Some(&call)) => call.saturating_sub(t0) >= BLOCKED && ahead(t0),
+        _ => false,
+    };
+    at_first
+        || attempt
+            .calls
+            .windows(2)
+            .any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
+}
+
+/// A lost packet that would have acknowledged it, after all of it had got through.
+fn lost_ack<'a>(attempt: &Attempt<'a>) -> Option<&'a LostRx> {
+    if !attempt.unsent().is_empty() || attempt.range.is_empty() {
+        return None;
+    }
+    let lost = attempt.flow.lost_rx_between(attempt.begun, attempt.settled);
+    lost.iter()
+        .find(|r| r.ack.is_some_and(|ack| ack >= attempt.range.end))
+}
+
+/// The rule that kept back bytes ahead of it: by losing them, or by losing the acks without which
+/// the window did not move on to its own.
+fn behind(attempt: &Attempt) -> Option<Option<u32>> {
+    let una = attempt.flow.una_at(attempt.begun);
+    if una >= attempt.range.start {
+        return None;
+    }
+    if let Some(copy) = dropped(attempt, una..attempt.range.start) {
+        return Some(copy.rule);
+    }
+    let held_back = attempt.first_tx.is_none();
+    let lost = attempt.flow.lost_rx_between(0, attempt.settled);
+    let stuck = |r: &&LostRx| r.ack.is_some_and(|ack| ack > una);
+    lost.iter()
+        .find(stuck)
+        .filter(|_| held_back)
+        .map(|r| r.rule)
+}

@@ -1,0 +1,50 @@
+//! Sends that no message claims.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::messages::Claimed;
+use crate::ledger::flow::FlowRecord;
+
+/// Sends closer than this to each other are one entry, ns.
+const TOGETHER: u64 = 1_000_000;
+
+/// Consecutive unclaimed sends of one flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    /// Position in the list of the app's flows.
+    pub flow: usize,
+    pub range: Range<i64>,
+    /// Return of the first and of the last call.
+    pub from: u64,
+    pub to: u64,
+}
+
+/// Groups what is left over on the flows of one app.
+pub(super) fn groups(flows: &[&FlowRecord], claimed: &[Claimed]) -> Vec<Group> {
+    let claims = claimed.iter().flat_map(|c| &c.claims);
+    let taken: BTreeSet<_> = claims
+        .flat_map(|c| c.sends.iter().map(|&s| (c.flow, s)))
+        .collect();
+    let mut groups: Vec<Group> = Vec::new();
+    for (flow, record) in flows.iter().enumerate() {
+        for (s, call) in record.sends.iter().enumerate() {
+            if call.is_empty() || taken.contains(&(flow, s)) {
+                continue;
+            }
+            let joins = |g: &&mut Group| {
+                g.flow == flow && g.range.end == call.range.start && call.ts <= g.to + TOGETHER
+            };
+            match groups.last_mut().filter(joins) {
+                Some(g) => (g.range.end, g.to) = (call.range.end, call.ts),
+                None => groups.push(Group {
+                    flow,
+                    range: call.range.clone(),
+                    from: call.ts,
+                    to: call.ts,
+                }),
+            }
+        }
+    }
+    groups
+}

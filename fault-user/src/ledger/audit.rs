@@ -1,0 +1,277 @@
+//! Whether the evidence of a finished run can be true at all.
+//!
+//! The exact counters and the events come from different places in the kernel; what one says must
+//! not contradict the other, nor what TCP itself says. A run whose evidence does is no evidence.
+
+#![expect(missing_docs, reason = "fields whose name says it all")]
+
+use std::collections::BTreeMap;
+
+use fault_common::rule::Direction;
+use thiserror::Error;
+
+use super::flow::FlowRecord;
+use super::stream::RangeSet;
+use crate::report::model::SendReport;
+
+/// The kernel's exact counters at the end of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Per socket and direction.
+    pub slots: Vec<SlotCounters>,
+    /// Per rule, by its index in the plan.
+    pub rules: Vec<RuleCounters>,
+    /// Events that did not fit into the ring buffer.
+    pub lost: u64,
+}
+
+/// Packets of one socket in one direction, as on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotCounters {
+    /// Index of the socket's counters, as events carry it.
+    pub slot: u32,
+    /// Which way.
+    pub direction: Direction,
+    /// All packets.
+    pub packets: u64,
+    /// Those that a fault lost.
+    pub dropped: u64,
+}
+
+/// Packets of one rule, as on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleCounters {
+    /// `STEP: flow direction fault`.
+    pub name: String,
+    /// Packets that it judged.
+    pub matched: u64,
+    /// Packets that it lost.
+    pub acted: u64,
+    /// The scenario allows it to meet no packet.
+    pub may_miss: bool,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth a line in the report.
+    Warning,
+    /// The run's results cannot be trusted, or the run did not do what it was for.
+    Error,
+}
+
+/// Something that cannot, or should not, be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Finding {
+    /// TCP has an ack for bytes that never went out.
+    #[error(
+        "evidence error: bytes {from}..{to} of socket {cookie} were acknowledged although every copy of them is on record as dropped: the drops did not happen, please report this"
+    )]
+    AckedThoughDropped {
+        cookie: u64,
+        from: i64,
+        to: i64,
+        certain: bool,
+    },
+    /// More was dropped than came.
+    #[error("evidence error: {what} counts {part} packets out of {whole}: please report this")]
+    PartExceedsWhole { what: String, part: u64, whole: u64 },
+    /// Events and counters disagree although no event was lost.
+    #[error(
+        "evidence error: {what} counts {counted} dropped packets, the events tell of {recorded}: please report this"
+    )]
+    EventsAndCountersDiffer {
+        what: String,
+        counted: u64,
+        recorded: u64,
+    },
+    /// A fault was for nothing.
+    #[error("fault `{rule}` met no packet: check its flow and its time, or set may_miss = true")]
+    FaultMissed { rule: String },
+    /// A fault met packets, and chance or its numbers spared all of them.
+    #[error("fault `{rule}` met {matched} packets and acted on none")]
+    FaultNeverActed { rule: String, matched: u64 },
+    /// A socket that the scenario does not name was faulted.
+    #[error(
+        "evidence error: {dropped} packets of socket {cookie} were dropped, which no [[flow]] selects: please report this"
+    )]
+    BystanderTouched { cookie: u64, dropped: u64 },
+    /// Some send has no verdict, or two.
+    #[error("evidence error: {verdicts} verdicts for {sends} sends: please report this")]
+    VerdictsDoNotAddUp { verdicts: u64, sends: u64 },
+    /// Verdicts around lost events are `unknown`.
+    #[error("{0} events did not fit into the ring buffer: sends around them are `unknown`")]
+    EventsLost(u64),
+}
+
+impl Finding {
+    /// Whether the run fails for it.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::FaultNeverActed { .. } | Self::EventsLost(_) => Severity::Warning,
+            Self::AckedThoughDropped { certain: false, .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+/// Checks a finished run. `sends` and `verdicts` as [`crate::correlate::correlate`] gives them.
+pub fn audit(
+    flows: &[FlowRecord],
+    counters: &Counters,
+    sends: &[SendReport],
+    verdicts: &BTreeMap<String, u64>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for flow in flows {
+        findings.extend(acked_though_dropped(flow, counters.lost == 0));
+    }
+    for slot in &counters.slots {
+        findings.extend(slot_findings(slot, flows, counters.lost));
+    }
+    findings.extend(bystanders(flows, counters));
+    for (id, rule) in counters.rules.iter().enumerate() {
+        findings.extend(rule_findings(id as u32, rule, flows, counters.lost));
+    }
+    findings.extend(verdict_findings(sends, verdicts));
+    if counters.lost > 0 {
+        findings.push(Finding::EventsLost(counters.lost));
+    }
+    findings
+}
+
+/// The first bytes of a flow whose ack contradicts their drops. `certain`: no event was lost, so a
+/// copy that went out would be on record.
+fn acked_though_dropped(flow: &FlowRecord, certain: bool) -> Option<Finding> {
+    let (mut passed, mut dropped) = (RangeSet::new(), RangeSet::new());
+    let mut copies = flow.tx.iter().peekable();
+    let mut una = 0;
+    for ack in &flow.acks {
+        while let Some(copy) = copies.next_if(|c| c.ts <= ack.ts) {
+            let set = if copy.dropped {
+                &mut dropped
+            } else {
+                &mut passed
+            };
+            set.insert(copy.range.clone());
+        }
+        let never_out = passed.gaps(&(una..ack.upto));
+        let wrong = never_out.iter().flat_map(|gap| dropped.within(gap)).next();
+        if let Some(bytes) = wrong {
+            let (from, to) = (bytes.start, bytes.end);
+            return Some(Finding::AckedThoughDropped {
+                cookie: flow.cookie,
+                from,
+                to,
+                certain,
+            });
+        }
+        una = ack.upto;
+    }
+    None
+}
+
+/// Dropped packets of a flow on record.
+fn recorded(flow: &FlowRecord, direction: Direction, rule: Option<u32>) -> u64 {
+    let of_rule = |r: Option<u32>| rule.is_none() || r == rule;
+    match direction {
+        Direction::Egress => {
+            let drops = flow.tx.iter().filter(|c| c.dropped && of_rule(c.rule));
+            drops.map(|c| u64::from(c.segs)).sum()
+        }
+        Direction::Ingress => {
+            let drops = flow.lost_rx.iter().filter(|r| of_rule(r.rule));
+            drops.map(|r| u64::from(r.segs)).sum()
+        }
+    }
+}
+
+fn slot_findings(slot: &SlotCounters, flows: &[FlowRecord], lost: u64) -> Vec<Finding> {
+    let what = format!("socket slot {} {:?}", slot.slot, slot.direction).to_lowercase();
+    let own = flows.iter().filter(|f| f.slot == slot.slot);
+    let told = own.map(|f| recorded(f, slot.direction, None)).sum();
+    let mut findings = part_of(&what, slot.dropped, slot.packets);
+    findings.extend(agree(what, slot.dropped, told, lost));
+    findings
+}
+
+fn rule_findings(id: u32, rule: &RuleCounters, flows: &[FlowRecord], lost: u64) -> Vec<Finding> {
+    let what = format!("fault `{}`", rule.name);
+    let both = |f| {
+        Direction::BOTH
+            .map(|d| recorded(f, d, Some(id)))
+            .iter()
+            .sum::<u64>()
+    };
+    let told = flows.iter().map(both).sum();
+    let mut findings = part_of(&what, rule.acted, rule.matched);
+    findings.extend(agree(what, rule.acted, told, lost));
+    match (rule.matched, rule.acted) {
+        (0, _) if !rule.may_miss => findings.push(Finding::FaultMissed {
+            rule: rule.name.clone(),
+        }),
+        (1.., 0) => findings.push(Finding::FaultNeverActed {
+            rule: rule.name.clone(),
+            matched: rule.matched,
+        }),
+        _ => {}
+    }
+    findings
+}
+
+fn part_of(what: &str, part: u64, whole: u64) -> Vec<Finding> {
+    let finding = Finding::PartExceedsWhole {
+        what: what.to_owned(),
+        part,
+        whole,
+    };
+    if part > whole {
+        vec![finding]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Every dropped packet has an event, unless that was lost; no event tells of another packet.
+fn agree(what: String, counted: u64, recorded: u64, lost: u64) -> Option<Finding> {
+    let fine = recorded == counted || (lost > 0 && recorded < counted);
+    (!fine).then_some(Finding::EventsAndCountersDiffer {
+        what,
+        counted,
+        recorded,
+    })
+}
+
+fn bystanders(flows: &[FlowRecord], counters: &Counters) -> Vec<Finding> {
+    let touched = |flow: &FlowRecord| {
+        let slots = counters.slots.iter().filter(|s| s.slot == flow.slot);
+        let counted: u64 = slots.map(|s| s.dropped).sum();
+        let told = Direction::BOTH
+            .map(|d| recorded(flow, d, None))
+            .iter()
+            .sum();
+        let dropped = counted.max(told);
+        (dropped > 0).then_some(Finding::BystanderTouched {
+            cookie: flow.cookie,
+            dropped,
+        })
+    };
+    flows
+        .iter()
+        .filter(|f| f.flow.is_none())
+        .filter_map(touched)
+        .collect()
+}
+
+fn verdict_findings(sends: &[SendReport], totals: &BTreeMap<String, u64>) -> Option<Finding> {
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+    for send in sends {
+        *counted.entry(send.verdict.name()).or_default() += 1;
+    }
+    let same = totals
+        .iter()
+        .all(|(v, n)| counted.get(v.as_str()).copied().unwrap_or(0) == *n);
+    let verdicts: u64 = totals.values().sum();
+    let sends = sends.len() as u64;
+    (!same || verdicts != sends).then_some(Finding::VerdictsDoNotAddUp { verdicts, sends })
+}

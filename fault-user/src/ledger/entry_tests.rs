@@ -1,0 +1,162 @@
+use super::*;
+
+/// A record of `len` bytes whose every field differs from its neighbours.
+fn record(kind: u8, len: usize) -> Vec<u8> {
+    let mut raw = vec![0u8; len];
+    let mut put = |at: usize, bytes: &[u8]| raw[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &11u64.to_ne_bytes());
+    put(8, &12u64.to_ne_bytes());
+    put(16, &((13u64 << 32) | 14).to_ne_bytes());
+    put(24, &[kind, event::VERDICT_PASS, 0x18, 0, 6, 1]);
+    put(30, &3u16.to_ne_bytes());
+    put(32, &15u32.to_ne_bytes());
+    put(36, &16u32.to_ne_bytes());
+    put(40, &17u32.to_ne_bytes());
+    put(44, &event::NO_RULE.to_ne_bytes());
+    put(48, &18u32.to_ne_bytes());
+    put(52, &19u32.to_ne_bytes());
+    put(56, &20u32.to_ne_bytes());
+    put(60, &(-32i32).to_ne_bytes());
+    put(64, &21u32.to_ne_bytes());
+    put(68, &22u32.to_ne_bytes());
+    put(72, &23u16.to_ne_bytes());
+    put(74, &24u16.to_ne_bytes());
+    put(76, &25u32.to_ne_bytes());
+    if len == SOCKET_EVENT_LEN {
+        put(
+            80,
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 2],
+        );
+        put(
+            96,
+            &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
+        );
+    }
+    raw
+}
+
+#[test]
+fn packet_fields_arrive_where_they_belong() {
+    let e = Entry::decode(&record(event::KIND_TX, EVENT_LEN)).unwrap();
+    assert_eq!((e.ts, e.cookie, e.pid, e.tid), (11, 12, 13, 14));
+    assert_eq!(
+        (e.slot, e.flow, e.app, e.proto, e.passive),
+        (15, Some(16), 17, 6, true)
+    );
+    assert_eq!((e.retrans, e.lport, e.rport), (21, 23, 24));
+    let want = Packet {
+        dropped: false,
+        rule: None,
+        flags: 0x18,
+        segs: 3,
+        seq: 18,
+        len: 19,
+        ack: 20,
+        ifindex: 25,
+    };
+    assert_eq!(e.what, What::Tx(want));
+}
+
+#[test]
+fn addresses_are_network_order_and_mapped_ipv4_is_ipv4() {
+    let e = Entry::decode(&record(event::KIND_OPENED, SOCKET_EVENT_LEN)).unwrap();
+    let (local, remote) = ("127.0.0.2".parse().unwrap(), "2001:db8::9".parse().unwrap());
+    assert_eq!(
+        e.what,
+        What::Opened {
+            nth: 19,
+            attempt: 22,
+            local,
+            remote
+        }
+    );
+}
+
+#[test]
+fn every_kind_decodes() {
+    let send = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
+    assert_eq!(
+        send.what,
+        What::Send {
+            ret: -32,
+            end_seq: 18
+        }
+    );
+    let closed = Entry::decode(&record(event::KIND_CLOSED, EVENT_LEN)).unwrap();
+    assert_eq!(
+        closed.what,
+        What::Closed {
+            snd_una: 20,
+            snd_nxt: 18
+        }
+    );
+    let marker = Entry::decode(&record(event::KIND_MARKER, EVENT_LEN)).unwrap();
+    assert_eq!(marker.what, What::Marker { selector: 22 });
+    let overflow = Entry::decode(&record(event::KIND_OVERFLOW, EVENT_LEN)).unwrap();
+    assert_eq!(overflow.what, What::Overflow { selector: 22 });
+    let bound = Entry::decode(&record(event::KIND_BOUND, SOCKET_EVENT_LEN)).unwrap();
+    assert!(matches!(bound.what, What::Bound { .. }));
+    let up = Entry::decode(&record(event::KIND_ESTABLISHED, SOCKET_EVENT_LEN)).unwrap();
+    assert!(matches!(
+        up.what,
+        What::Established {
+            accepted: false,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn the_none_numbers_become_none() {
+    let mut raw = record(event::KIND_TX, EVENT_LEN);
+    raw[36..40].copy_from_slice(&event::NO_FLOW.to_ne_bytes());
+    raw[44..48].copy_from_slice(&7u32.to_ne_bytes());
+    raw[25] = event::VERDICT_DROP;
+    let e = Entry::decode(&raw).unwrap();
+    assert_eq!(e.flow, None);
+    assert!(matches!(
+        e.what,
+        What::Tx(Packet {
+            dropped: true,
+            rule: Some(7),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_wrong_size_is_named() {
+    for got in [0, 79] {
+        let raw = &record(event::KIND_TX, EVENT_LEN)[..got];
+        assert_eq!(Entry::decode(raw), Err(DecodeError::Size { got, want: 80 }));
+    }
+    let long = record(event::KIND_TX, SOCKET_EVENT_LEN);
+    assert_eq!(
+        Entry::decode(&long),
+        Err(DecodeError::Size { got: 112, want: 80 })
+    );
+    let short = record(event::KIND_OPENED, EVENT_LEN);
+    assert_eq!(
+        Entry::decode(&short),
+        Err(DecodeError::Size { got: 80, want: 112 })
+    );
+}
+
+#[test]
+fn an_unknown_number_is_named() {
+    let with = |kind, at: usize, v| {
+        let mut raw = record(kind, EVENT_LEN);
+        raw[at] = v;
+        Entry::decode(&raw)
+    };
+    assert_eq!(with(event::KIND_TX, 24, 0), Err(DecodeError::Kind(0)));
+    assert_eq!(with(event::KIND_TX, 24, 200), Err(DecodeError::Kind(200)));
+    assert_eq!(with(event::KIND_TX, 25, 9), Err(DecodeError::Verdict(9)));
+    assert_eq!(with(event::KIND_TX, 27, 1), Err(DecodeError::Direction(1)));
+    assert_eq!(with(event::KIND_RX, 27, 0), Err(DecodeError::Direction(0)));
+    assert_eq!(with(event::KIND_RX, 27, 5), Err(DecodeError::Direction(5)));
+    let mut raw = record(event::KIND_TX, EVENT_LEN);
+    raw[30..32].copy_from_slice(&[0, 0]);
+    assert_eq!(Entry::decode(&raw), Err(DecodeError::Segments(0)));
+    assert!(DecodeError::Kind(200).to_string().contains("200"));
+}

@@ -1,0 +1,168 @@
+//! One socket's whole story on the byte ranges of its send stream.
+//!
+//! Offset 0 is the first payload byte after the SYN, or the first byte on record for a socket that
+//! was open already. All times are CLOCK_MONOTONIC nanoseconds.
+#![expect(missing_docs, reason = "fields and variants whose name says it all")]
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::stream::{RangeIndex, RangeSet};
+
+/// What is known of one socket. Built by [`super::build::build`].
+#[derive(Debug, Clone)]
+pub struct FlowRecord {
+    pub cookie: u64,
+    /// App index of the plan.
+    pub app: u32,
+    /// Flow index of the plan; `None`: a bystander of that app.
+    pub flow: Option<u32>,
+    /// Index of its counters.
+    pub slot: u32,
+    /// Which connection to its remote it is, from 1, if its opening was seen.
+    pub nth: Option<u32>,
+    /// Connection attempts of the socket, likewise.
+    pub attempt: Option<u32>,
+    /// 0 if no event carried it.
+    pub pid: u32,
+    /// IP protocol number.
+    pub proto: u8,
+    /// Came from accept.
+    pub passive: bool,
+    pub local: Option<SocketAddr>,
+    pub remote: Option<SocketAddr>,
+    /// The first event of any kind.
+    pub first_seen: u64,
+    pub opened: Option<u64>,
+    pub bound: Option<u64>,
+    pub established: Option<u64>,
+    pub closed: Option<u64>,
+    /// Send calls in order of their return.
+    pub sends: Vec<SendCall>,
+    /// Data packets, and any packet that was dropped, in order of time.
+    pub tx: Vec<TxCopy>,
+    /// Accepted cumulative acknowledgements; both fields rise strictly.
+    pub acks: Vec<Ack>,
+    /// Dropped packets that were bound for it, in order of time.
+    pub lost_rx: Vec<LostRx>,
+    /// total_retrans as TCP counts it.
+    pub retransmits: u32,
+    /// Smallest round trip of the handshake, or of bytes that were sent once, ns.
+    pub min_rtt: Option<u64>,
+    pub(super) tx_index: RangeIndex,
+}
+
+/// A send call that returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendCall {
+    /// When it returned.
+    pub ts: u64,
+    pub tid: u32,
+    /// The bytes that it put into the stream; empty at the stream's end if it failed.
+    pub range: Range<i64>,
+    /// errno of a call that failed.
+    pub error: Option<i32>,
+}
+
+impl SendCall {
+    /// Bytes written.
+    pub fn len(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start).max(0) as u64
+    }
+
+    /// Whether it wrote nothing.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+}
+
+/// One copy of some bytes on its way out (or a dropped packet without payload: empty range).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxCopy {
+    pub ts: u64,
+    pub range: Range<i64>,
+    pub dropped: bool,
+    pub rule: Option<u32>,
+    /// Packets on the wire.
+    pub segs: u16,
+}
+
+impl TxCopy {
+    /// How many of its wire packets carry a byte of `range`.
+    pub fn segs_in(&self, range: &Range<i64>) -> u64 {
+        let (from, to) = (
+            self.range.start.max(range.start),
+            self.range.end.min(range.end),
+        );
+        if from >= to {
+            return 0;
+        }
+        let segs = i64::from(self.segs.max(1));
+        // All segments of a super-packet but the last are equally long.
+        let size = ((self.range.end - self.range.start + segs - 1) / segs).max(1);
+        let first = (from - self.range.start) / size;
+        let last = (to - 1 - self.range.start) / size;
+        (last - first + 1) as u64
+    }
+}
+
+/// The peer's TCP has every byte before `upto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    pub ts: u64,
+    pub upto: i64,
+}
+
+/// A packet for the socket that a fault lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostRx {
+    pub ts: u64,
+    /// What it would have acknowledged.
+    pub ack: Option<i64>,
+    pub rule: Option<u32>,
+    /// Packets on the wire.
+    pub segs: u16,
+}
+
+impl FlowRecord {
+    /// The copies that carry a byte of `range`, in order of time.
+    pub fn copies_of(&self, range: &Range<i64>) -> impl Iterator<Item = &TxCopy> {
+        self.tx_index
+            .meeting(range)
+            .into_iter()
+            .map(|i| &self.tx[i])
+    }
+
+    /// When the byte before `end` (and with it all earlier ones) was first acknowledged.
+    pub fn acked_at(&self, end: i64) -> Option<u64> {
+        let at = self.acks.partition_point(|a| a.upto < end);
+        self.acks.get(at).map(|a| a.ts)
+    }
+
+    /// First byte that was not acknowledged at that time.
+    pub fn una_at(&self, ts: u64) -> i64 {
+        let n = self.acks.partition_point(|a| a.ts <= ts);
+        if n == 0 { 0 } else { self.acks[n - 1].upto }
+    }
+
+    /// First byte that was never acknowledged.
+    pub fn una(&self) -> i64 {
+        self.acks.last().map_or(0, |a| a.upto)
+    }
+
+    /// The bytes of `range` of which at least one copy was let through.
+    pub fn passed(&self, range: &Range<i64>) -> RangeSet {
+        let mut set = RangeSet::new();
+        self.copies_of(range)
+            .filter(|c| !c.dropped)
+            .for_each(|c| set.insert(c.range.clone()));
+        set
+    }
+
+    /// Dropped packets for the socket between two moments (inclusive).
+    pub fn lost_rx_between(&self, from: u64, to: u64) -> &[LostRx] {
+        let a = self.lost_rx.partition_point(|r| r.ts < from);
+        let b = self.lost_rx.partition_point(|r| r.ts <= to);
+        &self.lost_rx[a..b.max(a)]
+    }
+}

@@ -1,0 +1,14 @@
+//! The evidence: what the kernel saw, per socket and per byte of its stream.
+//!
+//! [`entry`] checks and types ring-buffer records, [`store`] keeps them (and writes and reads
+//! `events.jsonl`), [`build`] turns them into one [`flow::FlowRecord`] per socket, on the byte
+//! ranges of [`stream`]; [`audit`] asks whether all of it can be true at once. Nothing here
+//! touches the kernel.
+
+pub mod audit;
+pub mod build;
+pub mod entry;
+pub mod flow;
+mod replay;
+pub mod store;
+pub mod stream;
