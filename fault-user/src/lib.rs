@@ -1,1 +1,4 @@
-//! placeholder
+//! flowfault's userspace.
+
+pub mod scenario;
+pub mod verdict;
