@@ -30,10 +30,10 @@ fn error<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, Addres
 /// # Errors
 /// What is wrong with it.
 pub fn parse_remote(text: &str) -> Result<Remote, AddressError> {
-    if let Ok(ip) = text.parse::<Ipv6Addr>() {
+    if text.parse::<Ipv6Addr>().is_ok() {
         return error(
             "a bare IPv6 address leaves it open where the port begins",
-            format!("put the address into brackets and add the port: \"[{ip}]:443\""),
+            format!("put the address into brackets: \"{}\"", bracketed(text)),
         );
     }
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -49,6 +49,16 @@ pub fn parse_remote(text: &str) -> Result<Remote, AddressError> {
     })
 }
 
+/// What a bare IPv6 address with or without a port was probably meant to be.
+fn bracketed(text: &str) -> String {
+    match text.rsplit_once(':') {
+        Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok() => {
+            format!("[{host}]:{port}")
+        }
+        _ => format!("[{text}]:443"),
+    }
+}
+
 fn parse_host(host: &str, port: u16) -> Result<Host, AddressError> {
     if host == "*" {
         return Ok(Host::Any);
@@ -59,7 +69,7 @@ fn parse_host(host: &str, port: u16) -> Result<Host, AddressError> {
             Err(_) => error(format!("\"{inner}\" is not an IPv6 address"), REMOTE_HELP),
         };
     }
-    if host.contains(':') {
+    if host.parse::<Ipv6Addr>().is_ok() {
         return error(
             "an IPv6 address needs brackets",
             format!("write \"[{host}]:{port}\""),

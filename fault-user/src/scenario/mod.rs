@@ -84,12 +84,15 @@ pub fn parse(
     base_dir: &Path,
     overrides: &[String],
 ) -> Result<Scenario, ScenarioErrors> {
-    let (mut root, mut problems) = syntax::parse(text, 0);
-    let broken = !problems.is_empty();
+    let syntax::Parsed {
+        mut root,
+        mut problems,
+        lossy,
+    } = syntax::parse(text);
     for (index, change) in overrides.iter().enumerate() {
         if let Err(problem) = overrides::apply(&mut root, change, index + 1) {
-            // With a syntax error the entry that the path names may be the broken one.
-            if !broken {
+            // The entry that the path names may be one that is not TOML.
+            if !lossy {
                 problems.push(*problem);
             }
         }
@@ -101,9 +104,11 @@ pub fn parse(
     match validate::document(&root, base_dir, &fallback_name) {
         Ok(scenario) if problems.is_empty() => return Ok(scenario),
         Ok(_) => {}
-        // What a broken statement would have said is not known: report no lack of it.
-        Err(more) => problems.extend(more.into_iter().filter(|p| !broken || !p.relational)),
+        // What was left out may have been what is missing.
+        Err(more) => problems.extend(more.into_iter().filter(|p| !lossy || !p.relational)),
     }
+    // A reader that gives nothing has said why: anything else is a bug in a reader.
+    assert!(!problems.is_empty(), "the scenario was refused without a reason");
     let mut sources = vec![Source {
         name: source_name.to_owned(),
         text: text.to_owned(),

@@ -136,6 +136,10 @@ impl<'t> Target<'t> {
     }
 
     fn into(node: &'t mut Node, key: &str, at: Place) -> Result<Self, Box<Problem>> {
+        if node.value == Value::Broken {
+            // Its error is reported already; whatever is set in it makes no other one.
+            node.value = Value::Table(Table::default());
+        }
         match &mut node.value {
             Value::Table(table) => Ok(Self::Table(table)),
             Value::Array(nodes) => Ok(Self::Array {

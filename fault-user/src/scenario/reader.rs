@@ -196,8 +196,11 @@ impl<'t> Fields<'t> {
     }
 }
 
-/// Reports a value of the wrong type; `example` is a whole `key = value`.
+/// Reports a value of the wrong type (unless its syntax is reported already); `example` is a whole `key = value`.
 pub fn wrong_type(problems: &mut Vec<Problem>, item: Item<'_>, expected: &str, example: &str) {
+    if item.node.value == Value::Broken {
+        return;
+    }
     let kind = item.node.value.kind();
     let message = format!("`{}` must be {expected}, not {kind}", item.key);
     problems.push(

@@ -12,22 +12,73 @@ use super::tree::{Place, Table};
 /// More syntax errors than anyone reads; the rest shows when these are mended.
 const MAX_ERRORS: usize = 20;
 
-/// Parses text number `source`. The tree lacks the statements that are reported as problems.
-pub fn parse(text: &str, source: usize) -> (Table, Vec<Problem>) {
+/// A text as far as it could be parsed.
+#[derive(Debug)]
+pub struct Parsed {
+    /// Every statement that is TOML; where only the value is not, it is `Value::Broken`.
+    pub root: Table,
+    /// The syntax errors.
+    pub problems: Vec<Problem>,
+    /// Whether statements were left out of which not even the key is certain.
+    pub lossy: bool,
+}
+
+/// Parses text number 0.
+pub fn parse(text: &str) -> Parsed {
     let mut repaired = text.to_owned();
-    let mut problems = Vec::new();
+    let mut parsed = Parsed {
+        root: Table::default(),
+        problems: Vec::new(),
+        lossy: false,
+    };
+    let mut broken = Vec::new();
     loop {
         let error = match DeTable::parse(&repaired) {
-            Ok(table) => return (Table::from_toml(table.get_ref(), source, 0), problems),
+            Ok(table) => {
+                parsed.root = Table::from_toml(table.get_ref(), 0, 0);
+                parsed.root.mark_broken(&broken);
+                return parsed;
+            }
             Err(error) => first_error(&repaired).unwrap_or(error),
         };
         let statement = culprit(&repaired, start_of(&error));
-        problems.push(problem(&repaired, source, &statement, &error));
-        if problems.len() >= MAX_ERRORS || repaired[statement.clone()].trim().is_empty() {
-            return (Table::default(), problems);
+        parsed.problems.push(problem(&repaired, &statement, &error));
+        let stuck = repaired[statement.clone()].trim().is_empty();
+        if parsed.problems.len() >= MAX_ERRORS || stuck {
+            parsed.lossy = true;
+            return parsed;
         }
-        blank(&mut repaired, statement);
+        match keep_key(&repaired, &statement) {
+            Some((with_key, value)) => {
+                repaired = with_key;
+                broken.push(value);
+            }
+            None => {
+                // Of a key that stands there twice, the first one is still there.
+                parsed.lossy |= !error.message().contains("duplicate key");
+                blank(&mut repaired, statement);
+            }
+        }
     }
+}
+
+/// The text with a stand-in for a statement's value, and where that is, if it is `key = value`
+/// and the rest of it was what is wrong.
+fn keep_key(text: &str, statement: &Range) -> Option<(String, usize)> {
+    let line = text[statement.clone()].lines().next()?;
+    let value = statement.start + line.find('=')? + 1;
+    let room = text[value..]
+        .chars()
+        .next()
+        .is_some_and(|c| c != '\n' && c != '\r');
+    if !room || line.trim_start().starts_with('[') {
+        return None;
+    }
+    let mut kept = text.to_owned();
+    blank(&mut kept, value..statement.end);
+    kept.replace_range(value..value + 1, "0");
+    let sound = DeTable::parse(&kept[..statement.end]).is_ok();
+    sound.then_some((kept, value))
 }
 
 type Range = std::ops::Range<usize>;
@@ -102,7 +153,7 @@ fn blank(text: &mut String, range: Range) {
     text.replace_range(range, &spaces);
 }
 
-fn problem(text: &str, source: usize, statement: &Range, error: &toml::de::Error) -> Problem {
+fn problem(text: &str, statement: &Range, error: &toml::de::Error) -> Problem {
     // Alone, an unclosed bracket is reported at its own end and not in the next statement.
     let alone = first_error(&text[statement.clone()]);
     let span = match &alone {
@@ -113,7 +164,7 @@ fn problem(text: &str, source: usize, statement: &Range, error: &toml::de::Error
         None => error.span().unwrap_or(0..0),
     };
     let message = alone.as_ref().unwrap_or(error).message();
-    let at = Place::new(source, pull_back(text, span, statement.start), 0);
+    let at = Place::new(0, pull_back(text, span, statement.start), 0);
     Problem::new(
         at,
         format!("not valid TOML: {message}"),
@@ -160,10 +211,11 @@ fn help(text: &str, at: Place, message: &str) -> String {
 mod tests {
     use super::*;
     use crate::scenario::plain::position;
+    use crate::scenario::tree::Value;
 
     /// Line, column and message of each error.
     fn errors(text: &str) -> Vec<(usize, usize, String)> {
-        let problems = parse(text, 0).1;
+        let problems = parse(text).problems;
         let place = |p: &Problem| position(text, p.at.start);
         problems
             .iter()
@@ -189,7 +241,11 @@ mod tests {
     #[test]
     fn an_unclosed_bracket_does_not_spoil_the_rest() {
         let text = "c = [\"a\",\nenv = 3\n[[flow]]\nname = \"f\"\n";
-        let (tree, problems) = parse(text, 0);
+        let Parsed {
+            root: tree,
+            problems,
+            ..
+        } = parse(text);
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert_eq!(position(text, problems[0].at.start).0, 1);
         assert!(
@@ -210,10 +266,33 @@ mod tests {
 
     #[test]
     fn a_broken_header_takes_its_section_along() {
-        let (tree, problems) = parse("a = 1\n[[app]\nname = 'x'\n[[flow]]\nname = 'f'\n", 0);
+        let text = "a = 1\n[[app]\nname = 'x'\n[[flow]]\nname = 'f'\n";
+        let Parsed {
+            root: tree,
+            problems,
+            lossy,
+        } = parse(text);
+        assert!(lossy, "there may have been an app of any name");
         assert_eq!(problems.len(), 1, "{problems:#?}");
         let keys: Vec<_> = tree.entries.iter().map(|e| e.key.as_str()).collect();
         assert_eq!(keys, ["a", "flow"]);
+    }
+
+    #[test]
+    fn a_key_survives_its_broken_value() {
+        let text = "a = 10s\nb = [1,\n  oops,\n]\nc = é\nd = 1\nd = 2\n";
+        let Parsed {
+            root,
+            problems,
+            lossy,
+        } = parse(text);
+        assert_eq!(problems.len(), 4, "{problems:#?}");
+        assert!(!lossy);
+        for key in ["a", "b", "c"] {
+            assert_eq!(root.get(key).unwrap().node.value, Value::Broken, "{key}");
+        }
+        assert_eq!(root.get("d").unwrap().node.value, Value::Integer(1));
+        assert!(parse("a 1\n").lossy, "the key may be anything");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum Value {
     Float(f64),
     /// A boolean.
     Boolean(bool),
+    /// What stands here is not TOML, which is reported already.
+    Broken,
     /// A date or a time; the format has none, so its value does not matter.
     Datetime,
     /// An array, or an array of tables.
@@ -62,6 +64,7 @@ impl Value {
             Self::Integer(_) => "an integer",
             Self::Float(_) => "a float",
             Self::Boolean(_) => "a boolean",
+            Self::Broken => "not a value",
             Self::Datetime => "a date or time",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
@@ -91,6 +94,13 @@ impl Table {
     /// The entry with this key.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| e.key == key)
+    }
+
+    /// Replaces what stands at these places of text 0 by [`Value::Broken`].
+    pub fn mark_broken(&mut self, starts: &[usize]) {
+        for entry in &mut self.entries {
+            entry.node.mark_broken(starts);
+        }
     }
 
     /// The same, to change it.
@@ -134,6 +144,15 @@ impl Node {
             DeValue::Table(table) => Value::Table(Table::from_toml(table, source, offset)),
         };
         Self { at, value }
+    }
+
+    fn mark_broken(&mut self, starts: &[usize]) {
+        match &mut self.value {
+            Value::Table(table) => table.mark_broken(starts),
+            Value::Array(nodes) => nodes.iter_mut().for_each(|n| n.mark_broken(starts)),
+            value if starts.contains(&self.at.start) => *value = Value::Broken,
+            _ => {}
+        }
     }
 
     /// The table it is, if it is one.

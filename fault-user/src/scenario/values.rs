@@ -71,7 +71,12 @@ pub fn integer(problems: &mut Problems, item: Item<'_>, min: u64, max: u64) -> O
         .ok()
         .filter(|v| (min..=max).contains(v));
     if inside.is_none() {
-        let help = format!("a whole number from {min} to {max}, for example `{example}`");
+        let range = match max {
+            // Nobody means these limits; they are those of the types behind.
+            1_000_000_000_000.. => format!("{min} or more"),
+            _ => format!("from {min} to {max}"),
+        };
+        let help = format!("a whole number, {range}, for example `{example}`");
         wrong_value(problems, item, "it is out of range", &help);
     }
     inside
@@ -108,28 +113,25 @@ pub fn fraction(problems: &mut Problems, item: Item<'_>, what: &str) -> Option<f
 
 /// A duration, 0 s to 24 h.
 pub fn duration(problems: &mut Problems, item: Item<'_>) -> Option<Duration> {
-    let text = match &item.node.value {
-        Value::String(text) => text,
-        Value::Integer(number) => {
-            let help = format!("write it with a unit: \"{number}s\" or \"{number}ms\"");
-            wrong_value(problems, item, "a bare number is not a duration", &help);
-            return None;
-        }
-        Value::Float(number) => {
-            let help = format!("write it with a unit: \"{number}s\" or \"{number}ms\"");
-            wrong_value(problems, item, "a bare number is not a duration", &help);
-            return None;
-        }
+    let bare = |number: String| {
+        let number = number.trim_start_matches('-').to_owned();
+        format!("write it with a unit: \"{number}s\" or \"{number}ms\"")
+    };
+    let help = match &item.node.value {
+        Value::String(text) => return duration_text(problems, item, text),
+        Value::Integer(number) => bare(number.to_string()),
+        Value::Float(number) => bare(number.to_string()),
         _ => {
-            wrong_type(
-                problems,
-                item,
-                "a duration",
-                &format!("{} = \"10s\"", item.key),
-            );
+            let example = format!("{} = \"10s\"", item.key);
+            wrong_type(problems, item, "a duration", &example);
             return None;
         }
     };
+    wrong_value(problems, item, "a bare number is not a duration", &help);
+    None
+}
+
+fn duration_text(problems: &mut Problems, item: Item<'_>, text: &str) -> Option<Duration> {
     let error = match units::parse_duration(text) {
         Ok(duration) => return Some(duration),
         Err(error) => error,

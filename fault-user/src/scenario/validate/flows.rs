@@ -11,7 +11,7 @@ use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Flow, Marker, Opened, OpenedAfter, Pattern, Protocol, Same};
 use crate::scenario::names::identifier;
 use crate::scenario::reader::{Fields, Item, wrong_value};
-use crate::scenario::tree::Node;
+use crate::scenario::tree::{Node, Value};
 use crate::scenario::values;
 
 type Problems = Vec<Problem>;
@@ -112,7 +112,7 @@ fn combination(
         found.push(Problem::new(nth.key_at, "`nth` needs `remote`", help).relational());
     }
     if let (Some(nth), Some(max)) = (nth, fields.entry("max_flows"))
-        && max.node.value != crate::scenario::tree::Value::Integer(1)
+        && matches!(max.node.value, Value::Integer(sockets) if sockets != 1)
     {
         let help = "`nth` picks a single connection: leave one of the two out";
         found.push(
@@ -211,7 +211,7 @@ fn is_meta(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::tree::{Place, Value};
+    use crate::scenario::tree::Place;
 
     fn read(text: &str) -> Option<Marker> {
         let at = Place {
