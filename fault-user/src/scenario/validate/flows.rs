@@ -1,0 +1,251 @@
+//! `[[flow]]`: which sockets are meant.
+
+use std::time::Duration;
+
+use fault_common::rule::MAX_FLOWS;
+
+use super::{Context, read_each};
+use crate::scenario::address::{self, AddressError};
+use crate::scenario::availability::{Scope, any_refused, refuse_value};
+use crate::scenario::diagnostic::Problem;
+use crate::scenario::model::{Flow, Marker, Opened, OpenedAfter, Pattern, Protocol, Same};
+use crate::scenario::names::identifier;
+use crate::scenario::reader::{Fields, Item, wrong_value};
+use crate::scenario::tree::{Node, Value};
+use crate::scenario::values;
+
+type Problems = Vec<Problem>;
+
+const WITHIN: Duration = Duration::from_secs(30);
+/// Sockets that one entry may stand for at a time.
+const MAX_SOCKETS: u32 = 1024;
+/// Bytes that the kernel can look for in a line of output.
+const MAX_LITERAL: usize = 256;
+
+/// Reads all flows.
+pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Flow>> {
+    if let Some(node) = nodes.get(MAX_FLOWS as usize) {
+        let message = format!(
+            "a scenario has at most {MAX_FLOWS} flows, this has {}",
+            nodes.len()
+        );
+        let help = "let one [[flow]] stand for several sockets with `max_flows`";
+        cx.problems.push(Problem::new(node.at, message, help));
+    }
+    read_each(cx, nodes, "flow", |cx, _, item| flow(cx, item))
+}
+
+fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
+    let mut fields = Fields::of(
+        &mut cx.problems,
+        item,
+        "a [[flow]]",
+        Scope::Flow,
+        "[[flow]]",
+    )?;
+    let app = cx.app(&mut fields);
+    let problems = &mut cx.problems;
+    let name = fields.field("name", |i| identifier(problems, i));
+    if !name.is_present() {
+        fields.missing(problems, "name", "name = \"upstream\"");
+    }
+    let remote = fields.field("remote", |i| {
+        let text = values::text(problems, i, "remote = \"chat.example:443\"")?;
+        report(problems, i, address::parse_remote(&text))
+    });
+    let local = fields.field("local", |i| {
+        let text = values::text(problems, i, "local = \"127.0.0.1:5000\"")?;
+        report(problems, i, address::parse_local(&text))
+    });
+    let nth = fields.field("nth", |i| values::small(problems, i, 1, u32::MAX));
+    let protocol = fields.field("protocol", |i| {
+        word(
+            problems,
+            i,
+            &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)],
+        )
+    });
+    let opened = fields.field("opened", |i| {
+        word(
+            problems,
+            i,
+            &[("connect", Opened::Connect), ("accept", Opened::Accept)],
+        )
+    });
+    let after = fields.field("opened_after", |i| opened_after(problems, i));
+    let max_flows = fields.field("max_flows", |i| values::small(problems, i, 1, MAX_SOCKETS));
+    let follow = fields.field("follow", |i| values::boolean(problems, i));
+    let within = fields.field("within", |i| values::positive_duration(problems, i));
+    let selected = remote.is_present() || local.is_present() || after.is_present();
+    let fits = combination(cx, &mut fields, item, app, selected);
+    fields.finish(&mut cx.problems);
+    fits.then_some(())?;
+    Some(Flow {
+        name: name.good()?,
+        app: app?,
+        remote: remote.optional()?,
+        local: local.optional()?,
+        protocol: protocol.or(Protocol::default())?,
+        nth: nth.optional()?,
+        opened: opened.or(Opened::default())?,
+        opened_after: after.optional()?,
+        max_flows: max_flows.or(1)?,
+        follow: follow.or(false)?,
+        within: within.or(WITHIN)?,
+    })
+}
+
+/// What holds between the selectors of one flow. Returns whether all of it does.
+fn combination(
+    cx: &mut Context<'_>,
+    fields: &mut Fields<'_>,
+    item: Item<'_>,
+    app: Option<Option<crate::scenario::model::AppId>>,
+    selected: bool,
+) -> bool {
+    let mut found = Vec::new();
+    let [nth, after] = ["nth", "opened_after"].map(|key| fields.entry(key));
+    let remote = fields.entry("remote");
+    if let (Some(nth), None) = (nth, remote) {
+        let help = "add the remote whose connections are counted, for example \
+                    `remote = \"chat.example:443\"`";
+        found.push(Problem::new(nth.key_at, "`nth` needs `remote`", help).relational());
+    }
+    if let (Some(nth), Some(max)) = (nth, fields.entry("max_flows"))
+        && matches!(max.node.value, Value::Integer(sockets) if sockets != 1)
+    {
+        let help = "`nth` picks a single connection: leave one of the two out";
+        found.push(
+            Problem::new(max.key_at, "`max_flows` contradicts `nth`", help)
+                .also(nth.key_at, "a single connection"),
+        );
+    }
+    if let (Some(after), Some(None)) = (after, app) {
+        let help = format!("say whose output, for example `{}`", cx.app_example());
+        found.push(Problem::new(after.key_at, "`opened_after` needs `app`", help).relational());
+    }
+    let refused = item
+        .node
+        .as_table()
+        .is_some_and(|t| any_refused(Scope::Flow, t));
+    if !selected && nth.is_none() && !refused {
+        let help = "add `remote`, `local` or `opened_after`; a flow without a selector would be \
+                    every connection there is";
+        let problem = Problem::new(fields.at(), "a [[flow]] needs a selector", help);
+        found.push(problem.label("nothing says which socket").relational());
+    }
+    let fits = found.is_empty();
+    cx.problems.extend(found);
+    fits
+}
+
+fn report<T>(
+    problems: &mut Problems,
+    item: Item<'_>,
+    parsed: Result<T, AddressError>,
+) -> Option<T> {
+    parsed
+        .map_err(|error| wrong_value(problems, item, &error.why, &error.help))
+        .ok()
+}
+
+/// A choice of which some words may not be available.
+fn word<T: Copy>(problems: &mut Problems, item: Item<'_>, choices: &[(&str, T)]) -> Option<T> {
+    let refused = |word: &str| refuse_value(Scope::Flow, item.key, word, item.at());
+    if let Some(problem) = item.node.as_str().and_then(refused) {
+        problems.push(problem);
+        return None;
+    }
+    let available = |word: &str| refused(word).is_none();
+    let choices: Vec<_> = choices
+        .iter()
+        .copied()
+        .filter(|(word, _)| available(word))
+        .collect();
+    values::choice(problems, item, &choices)
+}
+
+fn opened_after(problems: &mut Problems, item: Item<'_>) -> Option<OpenedAfter> {
+    const EXAMPLE: &str = "opened_after = { log = \"creating websocket\" }";
+    let mut fields = Fields::of(problems, item, "`opened_after`", Scope::Inner, EXAMPLE)?;
+    let log = fields.field("log", |i| marker(problems, i));
+    if !log.is_present() {
+        fields.missing(problems, "log", "log = \"creating websocket\"");
+    }
+    let same = fields.field("same", |i| {
+        values::choice(
+            problems,
+            i,
+            &[("process", Same::Process), ("thread", Same::Thread)],
+        )
+    });
+    fields.finish(problems);
+    Some(OpenedAfter {
+        log: log.good()?,
+        same: same.or(Same::default())?,
+    })
+}
+
+/// Text without a metacharacter is looked for by the kernel, anything else by the controller.
+fn marker(problems: &mut Problems, item: Item<'_>) -> Option<Marker> {
+    let Pattern(regex) = values::pattern(problems, item, "log = \"creating websocket\"")?;
+    let text = regex.as_str();
+    if text.contains(is_meta) {
+        return Some(Marker::Regex(Pattern(regex)));
+    }
+    if text.len() > MAX_LITERAL {
+        let why = format!("it is {} bytes long", text.len());
+        let help = format!("at most {MAX_LITERAL} bytes: a telling part of the line will do");
+        wrong_value(problems, item, &why, &help);
+        return None;
+    }
+    Some(Marker::Literal(text.to_owned()))
+}
+
+/// Characters that mean something in a regular expression. `regex::escape` also escapes `#`,
+/// `-`, `&` and `~`, which mean themselves outside of brackets.
+fn is_meta(c: char) -> bool {
+    "\\.+*?()|[]{}^$".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::tree::Place;
+
+    fn read(text: &str) -> Option<Marker> {
+        let at = Place {
+            source: 0,
+            start: 0,
+            end: 0,
+        };
+        let node = Node {
+            at,
+            value: Value::String(text.into()),
+        };
+        marker(
+            &mut Vec::new(),
+            Item {
+                key: "log",
+                node: &node,
+            },
+        )
+    }
+
+    #[test]
+    fn plain_text_is_a_literal_and_metacharacters_make_a_regex() {
+        for text in [
+            "creating unidentified websocket",
+            "a-b #1 & c~",
+            "größe",
+            "x",
+        ] {
+            assert_eq!(read(text), Some(Marker::Literal(text.into())), "{text}");
+        }
+        for text in ["a.b", "^x", "x$", "[ab]", "a|b", "a\\.b"] {
+            assert!(matches!(read(text), Some(Marker::Regex(_))), "{text}");
+        }
+        assert_eq!(read(&"x".repeat(257)), None);
+        assert_eq!(read(""), None);
+    }
+}
