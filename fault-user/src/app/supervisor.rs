@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cgroup::{AppCgroup, RunCgroup};
@@ -236,6 +236,25 @@ fn become_user(id: &Identity, name: &std::ffi::CStr) -> io::Result<()> {
     nix::unistd::setgid(id.gid)?;
     nix::unistd::setuid(id.uid)?;
     Ok(())
+}
+
+/// Starts a command of a step: as the invoking user, in `cwd`, its output in `log`.
+///
+/// # Errors
+/// The program cannot be started or the file not made; both are named.
+pub fn spawn_plain(argv: &[String], cwd: &Path, log: &Path) -> Result<Child, AppError> {
+    let what = || format!("run {argv:?} in {}", cwd.display());
+    let file = std::fs::File::create(log)
+        .map_err(AppError::io(format!("write {}", log.display())))?;
+    let copy = file.try_clone().map_err(AppError::io(what()))?;
+    let mut command = Command::new(&argv[0]);
+    command.args(&argv[1..]).current_dir(cwd).stdin(Stdio::null()).stdout(file).stderr(copy);
+    command.kill_on_drop(true);
+    if let Some(identity) = user::resolve("exec", None)? {
+        command.env("HOME", &identity.home).env("USER", &identity.name);
+        command.uid(identity.uid.as_raw()).gid(identity.gid.as_raw());
+    }
+    command.spawn().map_err(AppError::io(what()))
 }
 
 /// Makes a descriptor survive exec: for the janitor, which takes over when we are killed.

@@ -1,0 +1,269 @@
+//! The run itself: waits for whatever comes next and lets the timeline answer.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::{Instant, sleep_until};
+
+use super::interfaces::Change;
+use super::prepare::Stage;
+use super::start;
+use super::state::{News, State};
+use crate::app::{AppEvent, supervisor};
+use crate::clock;
+use crate::kernel::Batch;
+use crate::plan::RuleId;
+use crate::timeline::{Act, Timeline};
+
+/// A lease lasts this long and is renewed four times as often as it would need to be.
+const LEASE: Duration = Duration::from_secs(2);
+const RENEW: Duration = Duration::from_millis(500);
+
+/// What can happen next.
+pub enum Input {
+    App(AppEvent),
+    Events(Batch),
+    Interface(Change),
+    Deadline,
+    Stop(i32),
+}
+
+/// Waits for the next thing to happen, at most until `deadline`.
+pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Instant>) -> Input {
+    let far = Instant::now() + Duration::from_secs(3600);
+    let stopped = state.interrupted.is_some();
+    tokio::select! {
+        biased;
+        Ok(signal) = state.stop.wait_for(Option::is_some), if !stopped => {
+            Input::Stop(signal.unwrap_or(libc::SIGTERM))
+        }
+        Some(event) = stage.app_events.recv() => Input::App(event),
+        Some(batch) = stage.batches.recv() => Input::Events(batch),
+        Some(change) = stage.interfaces.recv() => Input::Interface(change),
+        () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
+    }
+}
+
+/// Takes it in.
+pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
+    match input {
+        Input::App(event) => state.app_event(event, stage),
+        Input::Events(batch) => state.batch(batch, stage),
+        Input::Interface(change) => interface(change, stage, state),
+        Input::Stop(signal) => state.interrupted = Some(signal),
+        Input::Deadline => {}
+    }
+}
+
+fn interface(change: Change, stage: &mut Stage, state: &mut State<'_>) {
+    match change {
+        Change::Gone(index) => stage.kernel.forget_interface(index),
+        Change::New(i) => {
+            if let Err(e) = stage.kernel.attach_interface(&i.name, i.index, i.ethernet) {
+                // It may be gone again by now; if it is not, its packets are not faulted.
+                state.warnings.push(format!("interface {}: {e}", i.name));
+            }
+        }
+    }
+}
+
+/// From t = 0 until the run is over.
+pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
+    let plan = stage.plan.clone();
+    let mut timeline = Timeline::new(state.scenario, &plan);
+    let t0 = state.t0.unwrap_or_default();
+    let hard_stop = state.scenario.duration.map(|d| t0 + d.as_nanos() as u64);
+    let mut execs = Execs::default();
+    let mut renew_at = 0;
+    loop {
+        let now = clock::monotonic_ns();
+        if now >= renew_at {
+            renew(stage, state, now, hard_stop);
+            renew_at = now + RENEW.as_nanos() as u64;
+        }
+        for act in timeline.advance(now.saturating_sub(t0)) {
+            perform(act, stage, state, &mut execs);
+        }
+        check_flows(state, &timeline, now.saturating_sub(t0));
+        execs.check(state);
+        if over(state, &timeline, &execs, hard_stop, now) {
+            break;
+        }
+        let due = [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
+        let due = due.into_iter().flatten().min().unwrap_or(renew_at);
+        let wait = Duration::from_nanos(due.saturating_sub(clock::monotonic_ns()));
+        let input = next(stage, state, Some(Instant::now() + wait)).await;
+        take(input, stage, state);
+        feed(state, &mut timeline, t0);
+    }
+    let end = clock::monotonic_ns();
+    state.end = Some(end);
+    state.armed_at_end = timeline.active().to_vec();
+    arm(stage, state, &[]);
+    timeline.lift_all(end.saturating_sub(t0));
+    state.steps = timeline.states().to_vec();
+    execs.kill();
+}
+
+fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u64>) {
+    let until = now + LEASE.as_nanos() as u64;
+    // No lease reaches beyond the hard stop: the kernel itself ends the faults then.
+    let until = hard_stop.map_or(until, |stop| stop.min(until));
+    if let Err(e) = stage.kernel.renew_lease(until) {
+        state.fail(e.to_string());
+    }
+}
+
+/// Hands the timeline what has happened.
+fn feed(state: &mut State<'_>, timeline: &mut Timeline<'_>, t0: u64) {
+    for news in state.take_news() {
+        let since = |at: u64| at.saturating_sub(t0);
+        match news {
+            News::Line { app, at, text } if at >= t0 => timeline.line(since(at), app, &text),
+            News::Line { .. } => {}
+            News::Flow { flow, at, state } => timeline.flow(since(at), flow, state),
+            News::Outcomes { app, at, count } => timeline.outcomes(since(at), app, count),
+        }
+    }
+}
+
+fn perform(act: Act, stage: &mut Stage, state: &mut State<'_>, execs: &mut Execs) {
+    let scenario = state.scenario;
+    match act {
+        Act::Rules(rules) => arm(stage, state, &rules),
+        Act::Exec(step) => execs.start(step, stage, state),
+        Act::Signal(step) => {
+            let Some(spec) = scenario.steps[step].signal else { return };
+            match Signal::try_from(spec.signal) {
+                Ok(signal) => {
+                    let ends = !matches!(signal, Signal::SIGSTOP | Signal::SIGCONT);
+                    state.apps[spec.app.0].asked_to_end |= ends;
+                    stage.supervisor.signal(spec.app.0, signal);
+                }
+                Err(e) => state.fail(format!("signal {}: {e}", spec.signal)),
+            }
+        }
+        Act::Start(step) => {
+            if let Some(app) = scenario.steps[step].start {
+                start::start(stage, state, app.0);
+            }
+        }
+        Act::Stop(step) => {
+            if let Some(app) = scenario.steps[step].stop {
+                state.apps[app.0].asked_to_end = true;
+                stage.supervisor.signal(app.0, Signal::SIGTERM);
+            }
+        }
+    }
+}
+
+/// Makes these rules the armed ones, in one flip.
+fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
+    let armed = match stage.plan.chains(rules) {
+        Ok(chains) => stage.kernel.arm(&chains).map(drop).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    if let Err(e) = armed {
+        state.fail(e);
+    }
+}
+
+/// A flow that a step needs must appear within its time.
+fn check_flows(state: &mut State<'_>, timeline: &Timeline<'_>, now: u64) {
+    for (step, at) in timeline.states().iter().enumerate() {
+        let Some(happened) = at.happened else { continue };
+        for fault in &state.scenario.steps[step].faults {
+            let flow = &state.scenario.flows[fault.flow.0];
+            let late = now.saturating_sub(happened) > flow.within.as_nanos() as u64;
+            if late && !fault.may_miss && !state.appeared[fault.flow.0] {
+                let why = format!(
+                    "flow `{}` did not appear within {:?} of step `{}`: no connection matched it \
+                     (flow.within)",
+                    flow.name, flow.within, state.scenario.steps[step].name
+                );
+                state.fail(why);
+                return;
+            }
+        }
+    }
+}
+
+fn over(
+    state: &State<'_>,
+    timeline: &Timeline<'_>,
+    execs: &Execs,
+    hard_stop: Option<u64>,
+    now: u64,
+) -> bool {
+    if state.broken() || hard_stop.is_some_and(|stop| now >= stop) {
+        return true;
+    }
+    let apps = || state.apps.iter().zip(&state.scenario.apps);
+    let runs = |a: &super::state::AppState| a.started.is_some() && a.exited.is_none();
+    let main_left = apps().any(|(a, spec)| spec.main && runs(a));
+    let any_runs = apps().any(|(a, _)| runs(a));
+    !main_left && !execs.any() && !timeline.anything_left(any_runs && main_left)
+}
+
+/// Commands that steps have started.
+#[derive(Default)]
+struct Execs {
+    running: Vec<(usize, tokio::process::Child)>,
+}
+
+impl Execs {
+    /// How often a running command is looked at.
+    const EVERY_NS: u64 = 20_000_000;
+
+    fn start(&mut self, step: usize, stage: &Stage, state: &mut State<'_>) {
+        let spec = &state.scenario.steps[step];
+        let Some(argv) = &spec.exec else { return };
+        let log = stage.apps_dir.join(format!("{}.exec", spec.name));
+        match supervisor::spawn_plain(argv, &stage.base_dir, &log) {
+            Ok(child) => self.running.push((step, child)),
+            Err(e) => state.fail(format!("step `{}`: {e}", spec.name)),
+        }
+    }
+
+    fn check(&mut self, state: &mut State<'_>) {
+        self.running.retain_mut(|(step, child)| match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                finished(*step, status, state);
+                false
+            }
+            Err(e) => {
+                state.fail(format!("cannot wait for a command: {e}"));
+                false
+            }
+        });
+    }
+
+    fn any(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    fn poll_at(&self, now: u64) -> Option<u64> {
+        self.any().then_some(now + Self::EVERY_NS)
+    }
+
+    fn kill(&mut self) {
+        for (_, child) in &mut self.running {
+            // Fails only if it has just ended.
+            let _ = child.start_kill();
+        }
+    }
+}
+
+fn finished(step: usize, status: ExitStatus, state: &mut State<'_>) {
+    if !status.success() {
+        let spec = &state.scenario.steps[step];
+        state.fail(format!(
+            "the command of step `{}` failed ({status}): {:?}; its output is in apps/{}.exec",
+            spec.name,
+            spec.exec.as_deref().unwrap_or_default(),
+            spec.name
+        ));
+    }
+}

@@ -1,0 +1,89 @@
+//! The end of a run: faults are lifted, what still runs gets SIGTERM and after its grace
+//! SIGKILL, and every event is read.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::drive::{self, Input};
+use super::prepare::Stage;
+use super::state::State;
+use crate::clock;
+
+/// How long sockets may take to close after their apps are gone; orphans that retransmit into
+/// nothing would take minutes, and their verdict is known by then.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Ends everything and reads all that is left. Faults were lifted when the drive ended.
+pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
+    state.end.get_or_insert_with(clock::monotonic_ns);
+    for app in 0..state.apps.len() {
+        if stage.supervisor.pid(app).is_some() {
+            state.apps[app].asked_to_end = true;
+            stage.supervisor.signal(app, Signal::SIGTERM);
+        }
+    }
+    let begun = Instant::now();
+    while let Some(deadline) = next_deadline(stage, state, begun) {
+        match drive::next(stage, state, Some(deadline)).await {
+            Input::Deadline => kill_overdue(stage, state, begun),
+            input => drive::take(input, stage, state),
+        }
+    }
+    for app in 0..state.apps.len() {
+        stage.supervisor.kill(app);
+    }
+    settle(stage, state).await;
+    stage.kernel.detach_interfaces();
+    if let Some(reader) = stage.events.take() {
+        // Blocks for as long as the ring has something left: milliseconds.
+        reader.finish();
+    }
+    while let Ok(batch) = stage.batches.try_recv() {
+        state.batch(batch, stage);
+    }
+    while let Ok(event) = stage.app_events.try_recv() {
+        state.app_event(event, stage);
+    }
+}
+
+/// When the next running app's grace is over; `None` when none runs.
+fn next_deadline(stage: &Stage, state: &State<'_>, begun: Instant) -> Option<Instant> {
+    let running = (0..state.apps.len()).filter(|a| stage.supervisor.pid(*a).is_some());
+    let graces = running.map(|a| state.scenario.apps[a].grace);
+    graces.min().map(|grace| (begun + grace).max(Instant::now() + Duration::from_millis(1)))
+}
+
+fn kill_overdue(stage: &Stage, state: &State<'_>, begun: Instant) {
+    for (app, spec) in state.scenario.apps.iter().enumerate() {
+        if stage.supervisor.pid(app).is_some() && begun.elapsed() >= spec.grace {
+            tracing::info!("app {} did not end within {:?}: killed", spec.name, spec.grace);
+            stage.supervisor.kill(app);
+        }
+    }
+}
+
+/// Waits until every observed socket is closed, but not for long.
+async fn settle(stage: &mut Stage, state: &mut State<'_>) {
+    let deadline = Instant::now() + SETTLE;
+    while open_sockets(state) > 0 {
+        match drive::next(stage, state, Some(deadline)).await {
+            Input::Deadline => return,
+            input => drive::take(input, stage, state),
+        }
+    }
+}
+
+fn open_sockets(state: &State<'_>) -> usize {
+    use crate::ledger::entry::What;
+    let mut open = std::collections::HashSet::new();
+    for entry in state.ledger.entries() {
+        match entry.what {
+            What::Opened { .. } => drop(open.insert(entry.cookie)),
+            What::Closed { .. } => drop(open.remove(&entry.cookie)),
+            _ => {}
+        }
+    }
+    open.len()
+}

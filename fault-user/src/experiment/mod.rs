@@ -1,0 +1,111 @@
+//! A run from start to end: owns the order in which things are set up, driven and undone.
+//!
+//! ```text
+//! prepare (kernel, cgroups, interfaces) ─► start apps ─► t = 0 ─► drive ─► end ─► judge ─► report
+//! ```
+//!
+//! Whatever happens on the way, dropping [`prepare::Stage`] undoes everything: programs hang on
+//! descriptors, cgroups are removed by their guard.
+
+mod assemble;
+mod drive;
+mod ending;
+mod interfaces;
+mod janitor;
+pub mod journal;
+mod late;
+mod prepare;
+mod start;
+mod state;
+
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use crate::app::AppError;
+use crate::kernel::{KernelError, Tier};
+use crate::plan::PlanError;
+use crate::report::OutDir;
+use crate::report::model::Report;
+use crate::scenario::Scenario;
+
+pub use janitor::{Charge, tend};
+
+/// How a run is to be done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The scenario file as named on the command line, for the report.
+    pub scenario: String,
+    /// Its directory: where `exec` commands run.
+    pub base_dir: PathBuf,
+    /// Seed that replaces the scenario's.
+    pub seed: Option<u64>,
+    /// Evidence tier to use instead of the best one.
+    pub tier: Option<Tier>,
+    /// Kernel-side log messages: 0 off to 5 trace.
+    pub kernel_log: u32,
+    /// Start the janitor that cleans up when this process is killed. Needs the `flowfault`
+    /// binary as the running program.
+    pub janitor: bool,
+}
+
+/// Why a run could not even begin. What goes wrong later is part of the report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// This kernel, or these privileges.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Cgroups, output channels, users.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The scenario is too large.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A remote's name has no address.
+    #[error("cannot resolve `{host}` of flow `{flow}`: {reason}. Check the name, or give an address")]
+    Resolve {
+        /// The host name.
+        host: String,
+        /// The flow that needs it.
+        flow: String,
+        /// The resolver's answer.
+        reason: String,
+    },
+    /// Something of the system.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl RunError {
+    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// A signal that ends the run early, once it comes: its number.
+pub type Stop = watch::Receiver<Option<i32>>;
+
+/// Does a run. The report tells how it went; `events.jsonl` and the apps' output are in `out`.
+///
+/// # Errors
+/// [`RunError`] when it could not begin; nothing has been started then and nothing is left.
+pub async fn run(
+    scenario: &Scenario,
+    options: &Options,
+    out: &OutDir,
+    stop: Stop,
+) -> Result<Report, RunError> {
+    let mut stage = prepare::prepare(scenario, options, out).await?;
+    let mut state = state::State::new(scenario, &stage, stop);
+    if start::start_apps(&mut stage, &mut state).await {
+        drive::drive(&mut stage, &mut state).await;
+    }
+    ending::end(&mut stage, &mut state).await;
+    Ok(assemble::report(stage, state, options, out))
+}

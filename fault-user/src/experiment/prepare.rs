@@ -1,0 +1,211 @@
+//! Everything that must be in place before the first app starts.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use fault_common::table::{MarkerEntry, MarkerSet};
+use tokio::sync::mpsc;
+
+use super::interfaces::{self, Change, Interface};
+use super::janitor::{Charge, Janitor};
+use super::journal::Journal;
+use super::{Options, RunError};
+use crate::app::cgroup::RunCgroup;
+use crate::app::output::Stream;
+use crate::app::{AppEvent, Supervisor};
+use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
+use crate::plan::{self, Plan};
+use crate::report::OutDir;
+use crate::scenario::Scenario;
+use crate::scenario::model::{Host, Remote};
+
+/// How many sockets a run can observe.
+const SLOTS: u32 = 4096;
+
+/// What a run holds of the machine. Dropping it gives everything back, in this order.
+pub struct Stage {
+    pub events: Option<EventReader>,
+    pub batches: mpsc::UnboundedReceiver<Batch>,
+    pub kernel: Kernel,
+    pub supervisor: Supervisor,
+    pub app_events: mpsc::UnboundedReceiver<AppEvent>,
+    pub interfaces: mpsc::UnboundedReceiver<Change>,
+    pub remotes: Vec<Resolved>,
+    pub plan: Plan,
+    pub tier: Tier,
+    pub apps_dir: PathBuf,
+    pub base_dir: PathBuf,
+    _cgroup: RunCgroup,
+    _journal: Journal,
+    _janitor: Option<Janitor>,
+}
+
+/// A remote with its addresses.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// `None`: any host.
+    pub ips: Option<Vec<IpAddr>>,
+    pub port: u16,
+}
+
+impl Resolved {
+    /// Whether a connection to `ip`:`port` goes there.
+    pub fn is(&self, ip: IpAddr, port: u16) -> bool {
+        let host = self.ips.as_ref().is_none_or(|ips| ips.contains(&ip.to_canonical()));
+        host && self.port == port
+    }
+}
+
+/// Loads, attaches and opens everything; starts nothing of the user's.
+pub async fn prepare(
+    scenario: &Scenario,
+    options: &Options,
+    out: &OutDir,
+) -> Result<Stage, RunError> {
+    let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
+    let plan = plan::compile(scenario, seed)?;
+    let mut kernel = Kernel::load(&Setup {
+        seed,
+        selectors: plan.selectors.clone(),
+        rules: plan.rules.len() as u32,
+        slots: SLOTS,
+        log_level: options.kernel_log,
+        ..Setup::default()
+    })?;
+    if options.kernel_log > 0 {
+        kernel.forward_logs()?;
+    }
+    let remotes = resolve(scenario, &plan).await?;
+    register_remotes(&mut kernel, &remotes)?;
+    let (reader, batches) = kernel.events()?;
+    let tier = kernel.attach_evidence(options.tier)?;
+    let interfaces = attach_interfaces(&mut kernel).await?;
+
+    let name = run_name();
+    let journal = Journal::write(&name).map_err(RunError::io("write the journal of this run"))?;
+    let cgroup = RunCgroup::create(&name)?;
+    kernel.attach_cgroup(cgroup.open()?)?;
+    let apps_dir = out.path().join("apps");
+    std::fs::create_dir_all(&apps_dir)
+        .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
+    let (supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
+    register_apps(&mut kernel, &plan, &supervisor)?;
+    let janitor = if options.janitor {
+        let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
+        Some(Janitor::start(&charge, &cgroup, &supervisor).map_err(RunError::io("start the janitor"))?)
+    } else {
+        None
+    };
+    Ok(Stage {
+        events: Some(reader),
+        batches,
+        kernel,
+        supervisor,
+        app_events,
+        interfaces,
+        remotes,
+        plan,
+        tier,
+        apps_dir,
+        base_dir: options.base_dir.clone(),
+        _cgroup: cgroup,
+        _journal: journal,
+        _janitor: janitor,
+    })
+}
+
+/// A seed for a run that names none; 32 bits, so that people can retype it.
+fn draw_seed() -> u64 {
+    fault_common::rng::mix(crate::clock::monotonic_ns() ^ u64::from(std::process::id())) >> 32
+}
+
+/// Unique on this machine at any time.
+fn run_name() -> String {
+    let unique = fault_common::rng::mix(crate::clock::monotonic_ns());
+    format!("{}-{:04x}", std::process::id(), unique & 0xffff)
+}
+
+async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
+    let mut resolved = Vec::new();
+    for remote in &plan.remotes {
+        let ips = match &remote.host {
+            Host::Any => None,
+            Host::Ip(ip) => Some(vec![ip.to_canonical()]),
+            Host::Name(name) => Some(lookup(scenario, remote, name).await?),
+        };
+        resolved.push(Resolved { ips, port: remote.port });
+    }
+    Ok(resolved)
+}
+
+async fn lookup(scenario: &Scenario, remote: &Remote, name: &str) -> Result<Vec<IpAddr>, RunError> {
+    let error = |reason: String| {
+        let of = scenario.flows.iter().find(|f| f.remote.as_ref() == Some(remote));
+        let flow = of.map_or_else(String::new, |f| f.name.clone());
+        RunError::Resolve { host: name.into(), flow, reason }
+    };
+    let found = tokio::net::lookup_host((name, remote.port)).await;
+    let mut ips: Vec<IpAddr> =
+        found.map_err(|e| error(e.to_string()))?.map(|a| a.ip().to_canonical()).collect();
+    ips.sort();
+    ips.dedup();
+    if ips.is_empty() { Err(error("no address".into())) } else { Ok(ips) }
+}
+
+fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), RunError> {
+    for (bit, remote) in (0..).zip(remotes) {
+        match &remote.ips {
+            None => kernel.add_remote(bit, None, remote.port)?,
+            Some(ips) => {
+                for ip in ips {
+                    kernel.add_remote(bit, Some(*ip), remote.port)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn attach_interfaces(
+    kernel: &mut Kernel,
+) -> Result<mpsc::UnboundedReceiver<Change>, RunError> {
+    let (found, changes) =
+        interfaces::watch().await.map_err(RunError::io("list the network interfaces"))?;
+    for Interface { index, name, ethernet } in found {
+        kernel.attach_interface(&name, index, ethernet)?;
+    }
+    Ok(changes)
+}
+
+fn register_apps(
+    kernel: &mut Kernel,
+    plan: &Plan,
+    supervisor: &Supervisor,
+) -> Result<(), RunError> {
+    for (app, observed) in plan.observed.iter().enumerate() {
+        if !observed {
+            continue;
+        }
+        kernel.add_app(supervisor.cgroup_id(app), app as u32)?;
+        let set = markers(plan, app);
+        if set == MarkerSet::EMPTY {
+            continue;
+        }
+        for (stream, channel) in supervisor.channels(app) {
+            debug_assert!(Stream::BOTH.contains(&stream));
+            if let Some(cookie) = channel.cookie() {
+                kernel.watch_output(channel.ours.as_ref(), cookie, &set)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn markers(plan: &Plan, app: usize) -> MarkerSet {
+    let mut set = MarkerSet::EMPTY;
+    let of_app = plan.markers.iter().filter(|m| m.app == app);
+    for (slot, marker) in set.markers.iter_mut().zip(of_app) {
+        *slot = MarkerEntry::new(marker.text.as_bytes(), marker.selector);
+    }
+    set
+}

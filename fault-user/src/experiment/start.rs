@@ -1,0 +1,86 @@
+//! The apps start in their order, each after the one before it is ready.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::drive::{self, Input};
+use super::prepare::Stage;
+use super::state::State;
+use crate::clock;
+
+/// How long an app without `ready` is given to fail at once.
+const GRACE_NO_READY: Duration = Duration::ZERO;
+
+/// Starts all apps that start by themselves; sets t = 0. False if the run is over already.
+pub async fn start_apps(stage: &mut Stage, state: &mut State<'_>) -> bool {
+    for app in 0..state.scenario.apps.len() {
+        if !state.scenario.apps[app].autostart {
+            continue;
+        }
+        if !start(stage, state, app) || !ready(stage, state, app).await {
+            return false;
+        }
+    }
+    state.t0 = Some(clock::monotonic_ns());
+    !state.broken()
+}
+
+/// Starts one app; a failure is the run's.
+pub fn start(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
+    match stage.supervisor.start(app) {
+        Ok(pid) => {
+            state.started(app, pid);
+            true
+        }
+        Err(e) => {
+            state.fail(e.to_string());
+            false
+        }
+    }
+}
+
+/// Waits until an app is ready; an app that dies or takes too long fails the run.
+async fn ready(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
+    let spec = &state.scenario.apps[app];
+    let within = spec.ready.as_ref().map_or(GRACE_NO_READY, |r| r.within);
+    let deadline = Instant::now() + within;
+    loop {
+        if spec.ready.is_none() {
+            state.apps[app].ready = state.apps[app].started;
+        }
+        if state.broken() {
+            return false;
+        }
+        if state.apps[app].ready.is_some() {
+            return true;
+        }
+        if let Some(status) = state.apps[app].status.clone() {
+            let why = format!("app `{}` died before it was ready ({status})", spec.name);
+            state.fail(with_output(why, state, app));
+            return false;
+        }
+        match drive::next(stage, state, Some(deadline)).await {
+            Input::Deadline => {
+                let pattern = spec.ready.as_ref().map_or("", |r| r.log.0.as_str());
+                let why = format!(
+                    "app `{}` was not ready within {within:?}: no line of its output matched \
+                     `{pattern}` (ready.log, ready.within)",
+                    spec.name
+                );
+                state.fail(with_output(why, state, app));
+                return false;
+            }
+            input => drive::take(input, stage, state),
+        }
+    }
+}
+
+/// Adds the end of an app's output to a message about it.
+pub fn with_output(why: String, state: &State<'_>, app: usize) -> String {
+    let last = &state.apps[app].last;
+    if last.is_empty() {
+        return format!("{why}; it has written nothing");
+    }
+    format!("{why}; its last output:\n    {}", last.join("\n    "))
+}

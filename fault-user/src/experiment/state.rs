@@ -1,0 +1,273 @@
+//! What a run knows at any moment, and how each thing that happens changes it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use fault_common::event::NO_FLOW;
+
+use super::Stop;
+use super::late::Late;
+use super::prepare::Stage;
+use crate::app::AppEvent;
+use crate::app::output::Stream;
+use crate::clock;
+use crate::expect::LogLine;
+use crate::kernel::Batch;
+use crate::ledger::entry::{Entry, What};
+use crate::ledger::store::Ledger;
+use crate::outcome::{AppMessage, OutcomeParser};
+use crate::scenario::Scenario;
+use crate::scenario::model::{AppId, ExpectWhat, OutcomeSource, Trigger};
+
+/// Lines of an app kept for the message of an early death.
+const LAST_LINES: usize = 20;
+
+/// One app.
+#[derive(Debug, Default)]
+pub struct AppState {
+    pub pid: Option<u32>,
+    pub started: Option<u64>,
+    pub ready: Option<u64>,
+    pub exited: Option<u64>,
+    pub exit_code: Option<i32>,
+    pub status: Option<String>,
+    /// The run, or one of its steps, told it to end.
+    pub asked_to_end: bool,
+    /// The end of its output.
+    pub last: Vec<String>,
+    pub outcomes: u64,
+}
+
+/// Something that happened to a flow or in an app, for the timeline.
+#[derive(Debug)]
+pub enum News {
+    Line { app: usize, at: u64, text: String },
+    Flow { flow: usize, at: u64, state: crate::scenario::model::FlowState },
+    Outcomes { app: usize, at: u64, count: u64 },
+}
+
+/// The state of a run.
+pub struct State<'a> {
+    pub scenario: &'a Scenario,
+    pub stop: Stop,
+    /// t = 0, once all apps are ready.
+    pub t0: Option<u64>,
+    /// When the run was over, before anything was lifted.
+    pub end: Option<u64>,
+    /// The signal that interrupted it.
+    pub interrupted: Option<i32>,
+    pub apps: Vec<AppState>,
+    pub ledger: Ledger,
+    pub messages: Vec<AppMessage>,
+    /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
+    pub lines: Vec<(u64, usize, String)>,
+    /// Whether a socket has taken the role of a flow.
+    pub appeared: Vec<bool>,
+    /// Why the run itself has failed.
+    pub failures: Vec<String>,
+    pub warnings: Vec<String>,
+    pub comms: BTreeMap<u32, String>,
+    pub steps: Vec<crate::timeline::StepState>,
+    /// Rules that were armed when the run was over.
+    pub armed_at_end: Vec<crate::plan::RuleId>,
+    pub late: Vec<Late>,
+    parsers: HashMap<usize, OutcomeParser>,
+    news: Vec<News>,
+}
+
+impl<'a> State<'a> {
+    pub fn new(scenario: &'a Scenario, stage: &Stage, stop: Stop) -> Self {
+        Self {
+            scenario,
+            stop,
+            t0: None,
+            end: None,
+            interrupted: None,
+            apps: scenario.apps.iter().map(|_| AppState::default()).collect(),
+            ledger: Ledger::new(),
+            messages: Vec::new(),
+            lines: Vec::new(),
+            appeared: vec![false; scenario.flows.len()],
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            comms: BTreeMap::new(),
+            steps: Vec::new(),
+            armed_at_end: Vec::new(),
+            late: Late::all(scenario, &stage.plan),
+            parsers: HashMap::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Whether the run is to end now, whatever its plan.
+    pub fn broken(&self) -> bool {
+        self.interrupted.is_some() || !self.failures.is_empty()
+    }
+
+    /// The run cannot go on; the first reason is what ends it.
+    pub fn fail(&mut self, why: impl Into<String>) {
+        self.failures.push(why.into());
+    }
+
+    /// What has happened since this was asked last.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// An app was started.
+    pub fn started(&mut self, app: usize, pid: u32) {
+        let now = clock::monotonic_ns();
+        self.apps[app].pid = Some(pid);
+        self.apps[app].started = Some(now);
+        if let Some(outcomes) = &self.scenario.apps[app].outcomes {
+            let offset = clock::realtime_offset_ns();
+            let parser = OutcomeParser::new(app as u32, outcomes, now, offset);
+            self.parsers.entry(app).or_insert(parser);
+        }
+    }
+
+    /// Takes in what an app did.
+    pub fn app_event(&mut self, event: AppEvent, stage: &mut Stage) {
+        match event {
+            AppEvent::Line { app, stream, at, text } => self.line(app, stream, at, &text),
+            AppEvent::Exited { app, at, status } => {
+                stage.supervisor.exited(app);
+                let state = &mut self.apps[app];
+                state.exited = Some(at);
+                state.exit_code = status.code();
+                state.status = Some(status.to_string().replace("exit status: ", "exit "));
+            }
+        }
+    }
+
+    fn line(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) {
+        self.outcome(app, stream, at, text);
+        if stream.is_none() {
+            return;
+        }
+        let text = String::from_utf8_lossy(text).into_owned();
+        let state = &mut self.apps[app];
+        if state.last.len() == LAST_LINES {
+            state.last.remove(0);
+        }
+        state.last.push(text.clone());
+        let ready = &self.scenario.apps[app].ready;
+        if state.ready.is_none() && ready.as_ref().is_some_and(|r| r.log.0.is_match(&text)) {
+            state.ready = Some(at);
+        }
+        self.late.iter_mut().for_each(|l| l.line(app, at, &text));
+        if self.is_asked_for(&text) {
+            self.lines.push((at, app, text.clone()));
+        }
+        if self.scenario.steps.iter().any(|s| matches!(s.trigger, Trigger::Log { .. })) {
+            self.news.push(News::Line { app, at, text });
+        }
+    }
+
+    fn is_asked_for(&self, text: &str) -> bool {
+        self.scenario
+            .expects
+            .iter()
+            .any(|e| matches!(&e.what, ExpectWhat::Log { log, .. } if log.0.is_match(text)))
+    }
+
+    fn outcome(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) {
+        let Some(outcomes) = &self.scenario.apps[app].outcomes else { return };
+        let from = match outcomes.from {
+            OutcomeSource::Stdout => Some(Stream::Stdout),
+            OutcomeSource::Stderr => Some(Stream::Stderr),
+            OutcomeSource::File(_) => None,
+        };
+        let Some(parser) = self.parsers.get_mut(&app).filter(|_| from == stream) else { return };
+        let parsed = parser.parse(text, at);
+        if let Some(warning) = parsed.warning {
+            self.warnings.push(format!("app {}: {warning}", self.scenario.apps[app].name));
+        }
+        if let Some(message) = parsed.message {
+            self.messages.push(message);
+            self.apps[app].outcomes += 1;
+            let count = self.apps[app].outcomes;
+            self.news.push(News::Outcomes { app, at, count });
+        }
+    }
+
+    /// Takes in events of the kernel.
+    pub fn batch(&mut self, batch: Batch, stage: &mut Stage) {
+        for raw in batch {
+            match Entry::decode(&raw) {
+                Ok(entry) => self.entry(entry, stage),
+                Err(e) => self.fail(format!("an event of the kernel side cannot be read: {e}")),
+            }
+        }
+    }
+
+    fn entry(&mut self, mut entry: Entry, stage: &mut Stage) {
+        if let What::Opened { .. } = entry.what {
+            self.remember_comm(entry.pid);
+            if entry.flow.is_none() {
+                entry.flow = self.assign_late(&entry, stage);
+            }
+        }
+        if let What::Overflow { .. } = entry.what {
+            self.overflow(entry.flow.unwrap_or(NO_FLOW));
+        } else if let Some(flow) = entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
+        {
+            self.appeared[flow] = true;
+            if let Some(state) = state_of(&entry.what) {
+                self.news.push(News::Flow { flow, at: entry.ts, state });
+            }
+        }
+        self.ledger.push(entry);
+    }
+
+    fn remember_comm(&mut self, pid: u32) {
+        self.comms.entry(pid).or_insert_with(|| {
+            let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            comm.map(|c| c.trim_end().to_owned()).unwrap_or_default()
+        });
+    }
+
+    fn assign_late(&mut self, entry: &Entry, stage: &mut Stage) -> Option<u32> {
+        let What::Opened { remote, attempt, .. } = entry.what else { return None };
+        for late in &mut self.late {
+            if attempt > 1 || !late.takes(entry, remote, &stage.remotes) {
+                continue;
+            }
+            match stage.kernel.assign(entry.cookie, late.flow) {
+                Ok(true) => return Some(late.flow),
+                Ok(false) => {}
+                Err(e) => self.failures.push(e.to_string()),
+            }
+        }
+        None
+    }
+
+    fn overflow(&mut self, flow: u32) {
+        let Some(flow) = self.scenario.flows.get(flow as usize) else { return };
+        let why = format!(
+            "flow `{}` matches more than max_flows = {} sockets: narrow it (nth, opened_after, \
+             local), or raise max_flows",
+            flow.name, flow.max_flows
+        );
+        if !self.failures.contains(&why) {
+            self.fail(why);
+        }
+    }
+
+    /// The kept lines with their times in ms since t = 0.
+    pub fn log(&self, t0: u64) -> Vec<LogLine> {
+        let ms = |at: u64| (at as f64 - t0 as f64) / 1e6;
+        let lines = self.lines.iter();
+        lines.map(|(at, app, l)| LogLine { app: AppId(*app), t_ms: ms(*at), line: l.clone() }).collect()
+    }
+}
+
+fn state_of(what: &What) -> Option<crate::scenario::model::FlowState> {
+    use crate::scenario::model::FlowState;
+    match what {
+        What::Opened { .. } => Some(FlowState::Opened),
+        What::Established { .. } => Some(FlowState::Established),
+        What::Closed { .. } => Some(FlowState::Closed),
+        _ => None,
+    }
+}
