@@ -1,18 +1,22 @@
 //! An expectation in one line, for reports.
 
+use std::time::Duration;
+
 use crate::scenario::model::{AppId, Bounds, Counter, DirectionSpec, ExpectWhat, FlowId, StepId};
 use crate::scenario::names::Names;
 use crate::scenario::units::format_duration;
 use crate::verdict::Outcome;
 
-/// The line. The names must be those that the indices were made with.
-pub fn of(what: &ExpectWhat, apps: &Names, flows: &Names, steps: &Names) -> String {
-    let flow = |id: &FlowId| flows.name(id.0).to_owned();
-    let step = |id: &StepId| steps.name(id.0).to_owned();
-    let of_app = |app: &Option<AppId>| match app {
-        Some(AppId(index)) => format!(" of app {}", apps.name(*index)),
-        None => String::new(),
-    };
+/// The names that the indices of an expectation were made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'n> {
+    pub apps: &'n Names,
+    pub flows: &'n Names,
+    pub steps: &'n Names,
+}
+
+/// The line.
+pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
     match what {
         ExpectWhat::Verdict {
             verdict,
@@ -22,7 +26,7 @@ pub fn of(what: &ExpectWhat, apps: &Names, flows: &Names, steps: &Names) -> Stri
             format!(
                 "verdict {}{} {}",
                 verdict.name(),
-                of_app(app),
+                words.of_app(*app),
                 range(bounds)
             )
         }
@@ -34,20 +38,19 @@ pub fn of(what: &ExpectWhat, apps: &Names, flows: &Names, steps: &Names) -> Stri
             format!(
                 "outcome {}{} {}",
                 word(*outcome),
-                of_app(app),
+                words.of_app(*app),
                 range(bounds)
             )
         }
         ExpectWhat::Closed {
-            flow: id,
+            flow,
             within,
             of_step,
         } => {
-            let within = format_duration(*within);
+            let (flow, step) = (words.flow(*flow), words.step(*of_step));
             format!(
-                "flow {} closed within {within} of step {}",
-                flow(id),
-                step(of_step)
+                "flow {flow} closed within {} of step {step}",
+                format_duration(*within)
             )
         }
         ExpectWhat::Log {
@@ -56,45 +59,62 @@ pub fn of(what: &ExpectWhat, apps: &Names, flows: &Names, steps: &Names) -> Stri
             within,
             of_step,
         } => {
-            let within =
-                within.map_or(String::new(), |w| format!(" within {}", format_duration(w)));
-            let since = match (of_step, within.is_empty()) {
-                (Some(id), false) => format!(" of step {}", step(id)),
-                (Some(id), true) => format!(" after step {}", step(id)),
-                (None, false) => " of the start".into(),
-                (None, true) => String::new(),
-            };
-            format!("log \"{}\"{}{within}{since}", log.0.as_str(), of_app(app))
+            let when = words.when(*within, *of_step);
+            format!("log \"{}\"{}{when}", log.0.as_str(), words.of_app(*app))
         }
-        ExpectWhat::Exit { app, code } => format!("app {} exits with {code}", apps.name(app.0)),
+        ExpectWhat::Exit { app, code } => format!("app {} exits with {code}", words.app(*app)),
         ExpectWhat::Counter {
-            flow: id,
+            flow,
             counter,
             direction,
             bounds,
         } => {
-            let direction = match direction {
-                DirectionSpec::Both => "",
-                DirectionSpec::Egress => " egress",
-                DirectionSpec::Ingress => " ingress",
-            };
-            format!(
-                "flow {}{direction} {} {}",
-                flow(id),
-                counted(*counter),
-                range(bounds)
-            )
+            let (flow, way) = (words.flow(*flow), way(*direction));
+            format!("flow {flow}{way} {} {}", counted(*counter), range(bounds))
         }
         ExpectWhat::DeliveredRatio { app, bounds } => {
-            format!("delivered ratio{} {}", of_app(app), range(bounds))
+            format!("delivered ratio{} {}", words.of_app(*app), range(bounds))
         }
         ExpectWhat::MaxGap { app, at_most } => {
-            let gap = format_duration(*at_most);
-            format!(
-                "longest gap between delivered sends{} at most {gap}",
-                of_app(app)
-            )
+            let (app, gap) = (words.of_app(*app), format_duration(*at_most));
+            format!("longest gap between delivered sends{app} at most {gap}")
         }
+    }
+}
+
+impl<'n> Words<'n> {
+    fn app(self, AppId(index): AppId) -> &'n str {
+        self.apps.name(index)
+    }
+
+    fn flow(self, FlowId(index): FlowId) -> &'n str {
+        self.flows.name(index)
+    }
+
+    fn step(self, StepId(index): StepId) -> &'n str {
+        self.steps.name(index)
+    }
+
+    fn of_app(self, app: Option<AppId>) -> String {
+        app.map_or(String::new(), |app| format!(" of app {}", self.app(app)))
+    }
+
+    fn when(self, within: Option<Duration>, of_step: Option<StepId>) -> String {
+        let within = within.map(format_duration);
+        match (within, of_step.map(|step| self.step(step))) {
+            (Some(within), Some(step)) => format!(" within {within} of step {step}"),
+            (Some(within), None) => format!(" within {within} of the start"),
+            (None, Some(step)) => format!(" after step {step}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn way(direction: DirectionSpec) -> &'static str {
+    match direction {
+        DirectionSpec::Both => "",
+        DirectionSpec::Egress => " egress",
+        DirectionSpec::Ingress => " ingress",
     }
 }
 
