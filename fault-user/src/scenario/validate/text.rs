@@ -17,32 +17,9 @@ pub struct Words<'n> {
 
 /// The line.
 pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
+    use ExpectWhat as E;
     match what {
-        ExpectWhat::Verdict {
-            verdict,
-            app,
-            bounds,
-        } => {
-            format!(
-                "verdict {}{} {}",
-                verdict.name(),
-                words.of_app(*app),
-                range(bounds)
-            )
-        }
-        ExpectWhat::Outcome {
-            outcome,
-            app,
-            bounds,
-        } => {
-            format!(
-                "outcome {}{} {}",
-                word(*outcome),
-                words.of_app(*app),
-                range(bounds)
-            )
-        }
-        ExpectWhat::Closed {
+        E::Closed {
             flow,
             within,
             of_step,
@@ -53,7 +30,7 @@ pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
                 format_duration(*within)
             )
         }
-        ExpectWhat::Log {
+        E::Log {
             log,
             app,
             within,
@@ -62,8 +39,8 @@ pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
             let when = words.when(*within, *of_step);
             format!("log \"{}\"{}{when}", log.0.as_str(), words.of_app(*app))
         }
-        ExpectWhat::Exit { app, code } => format!("app {} exits with {code}", words.app(*app)),
-        ExpectWhat::Counter {
+        E::Exit { app, code } => format!("app {} exits with {code}", words.app(*app)),
+        E::Counter {
             flow,
             counter,
             direction,
@@ -72,12 +49,26 @@ pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
             let (flow, way) = (words.flow(*flow), way(*direction));
             format!("flow {flow}{way} {} {}", counted(*counter), range(bounds))
         }
-        ExpectWhat::DeliveredRatio { app, bounds } => {
-            format!("delivered ratio{} {}", words.of_app(*app), range(bounds))
+        E::Verdict {
+            verdict,
+            app,
+            bounds,
+        } => {
+            let name = format!("verdict {}", verdict.name());
+            words.sends(&name, *app, &range(bounds))
         }
-        ExpectWhat::MaxGap { app, at_most } => {
-            let (app, gap) = (words.of_app(*app), format_duration(*at_most));
-            format!("longest gap between delivered sends{app} at most {gap}")
+        E::Outcome {
+            outcome,
+            app,
+            bounds,
+        } => {
+            let name = format!("outcome {}", word(*outcome));
+            words.sends(&name, *app, &range(bounds))
+        }
+        E::DeliveredRatio { app, bounds } => words.sends("delivered ratio", *app, &range(bounds)),
+        E::MaxGap { app, at_most } => {
+            let most = format!("at most {}", format_duration(*at_most));
+            words.sends("longest gap between delivered sends", *app, &most)
         }
     }
 }
@@ -97,6 +88,11 @@ impl<'n> Words<'n> {
 
     fn of_app(self, app: Option<AppId>) -> String {
         app.map_or(String::new(), |app| format!(" of app {}", self.app(app)))
+    }
+
+    /// Something about the sends of an app, or of all.
+    fn sends(self, what: &str, app: Option<AppId>, range: &str) -> String {
+        format!("{what}{} {range}", self.of_app(app))
     }
 
     fn when(self, within: Option<Duration>, of_step: Option<StepId>) -> String {
