@@ -1,6 +1,7 @@
 //! Every scenario in `scenarios/invalid` against the messages that it must give.
 //!
 //! `FLOWFAULT_BLESS=1 cargo test --test scenario_invalid` writes the messages anew.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod golden;
 

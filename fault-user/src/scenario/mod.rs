@@ -18,6 +18,7 @@ mod overrides;
 mod plain;
 mod reader;
 mod signals;
+mod statement;
 mod syntax;
 mod tree;
 pub mod units;

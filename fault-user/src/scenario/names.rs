@@ -38,35 +38,21 @@ impl Names {
         };
         for (index, entry) in entries.iter().enumerate() {
             let given = entry.as_table().and_then(|table| table.get("name"));
-            match (given.map(|e| &e.node), default) {
+            let (text, at) = match (given.map(|e| &e.node), default) {
                 (
                     Some(Node {
                         value: Value::String(text),
                         at,
                     }),
                     _,
-                ) => {
-                    names.add(
-                        problems,
-                        Name {
-                            text: text.clone(),
-                            at: *at,
-                            index,
-                        },
-                    );
+                ) => (text.clone(), *at),
+                (None, Some(default)) => (default(index), entry.at),
+                _ => {
+                    names.incomplete = true;
+                    continue;
                 }
-                (None, Some(default)) => {
-                    names.add(
-                        problems,
-                        Name {
-                            text: default(index),
-                            at: entry.at,
-                            index,
-                        },
-                    );
-                }
-                _ => names.incomplete = true,
-            }
+            };
+            names.add(problems, Name { text, at, index });
         }
         names
     }

@@ -1,4 +1,5 @@
 //! Golden files: compare, or write when `FLOWFAULT_BLESS=1`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use std::path::Path;
 

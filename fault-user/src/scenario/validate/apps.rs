@@ -8,12 +8,14 @@ use crate::scenario::availability::{Scope, any_refused};
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{App, Ready, Stdio};
 use crate::scenario::names::identifier;
-use crate::scenario::reader::{Fields, Item, wrong_type, wrong_value};
+use crate::scenario::reader::{Field, Fields, Item, wrong_type, wrong_value};
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::values;
 
 const GRACE: Duration = Duration::from_secs(5);
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+const STDIO: [(&str, Stdio); 2] = [("socket", Stdio::Socket), ("pipe", Stdio::Pipe)];
 
 /// Reads all apps; `steps` tells which of them are ever started.
 pub fn read_all(cx: &mut Context<'_>, nodes: &[Node], steps: &[Node]) -> Option<Vec<App>> {
@@ -43,22 +45,8 @@ fn resolve_main(drafts: Vec<Draft>) -> Vec<App> {
 fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let problems = &mut cx.problems;
     let mut fields = Fields::of(problems, item, "an [[app]]", Scope::App, "[[app]]")?;
-    let name = fields.field("name", |i| identifier(problems, i));
-    if !name.is_present() {
-        fields.missing(problems, "name", "name = \"sender\"");
-    }
-    let command = fields.field("command", |i| values::command(problems, i));
-    let attached = item
-        .node
-        .as_table()
-        .is_some_and(|table| any_refused(Scope::App, table));
-    if !command.is_present() && !attached {
-        fields.missing(
-            problems,
-            "command",
-            "command = [\"./sender\", \"--count\", \"20\"]",
-        );
-    }
+    let name = name(problems, &mut fields);
+    let command = command(problems, &mut fields, item);
     let env = fields
         .field("env", |i| environment(problems, i))
         .or(BTreeMap::new());
@@ -74,13 +62,7 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
         .field("grace", |i| values::duration(problems, i))
         .or(GRACE);
     let autostart = autostart(problems, &mut fields, name.good_ref().cloned(), steps);
-    let stdio = fields.field("stdio", |i| {
-        values::choice(
-            problems,
-            i,
-            &[("socket", Stdio::Socket), ("pipe", Stdio::Pipe)],
-        )
-    });
+    let stdio = fields.field("stdio", |i| values::choice(problems, i, &STDIO));
     let base_dir = cx.base_dir;
     let outcomes = fields
         .field("outcomes", |i| outcomes::read(problems, i, base_dir))
@@ -100,6 +82,35 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
         stdio: stdio.or(Stdio::default())?,
     };
     Some((app, main?))
+}
+
+fn name(problems: &mut Vec<Problem>, fields: &mut Fields<'_>) -> Field<String> {
+    let name = fields.field("name", |i| identifier(problems, i));
+    if !name.is_present() {
+        fields.missing(problems, "name", "name = \"sender\"");
+    }
+    name
+}
+
+/// `command`, which only an app that is attached to would do without.
+fn command(
+    problems: &mut Vec<Problem>,
+    fields: &mut Fields<'_>,
+    item: Item<'_>,
+) -> Field<Vec<String>> {
+    let command = fields.field("command", |i| values::command(problems, i));
+    let attached = item
+        .node
+        .as_table()
+        .is_some_and(|table| any_refused(Scope::App, table));
+    if !command.is_present() && !attached {
+        fields.missing(
+            problems,
+            "command",
+            "command = [\"./sender\", \"--count\", \"20\"]",
+        );
+    }
+    command
 }
 
 /// `autostart = false` needs a step that starts the app, else nothing ever does.

@@ -72,8 +72,13 @@ fn expect(cx: &mut Context<'_>, item: Item<'_>) -> Option<Expect> {
     };
     fields.finish(&mut cx.problems);
     let what = what?;
+    let words = text::Words {
+        apps: &cx.apps,
+        flows: &cx.flows,
+        steps: &cx.steps,
+    };
     Some(Expect {
-        text: text::of(&what, &cx.apps, &cx.flows, &cx.steps),
+        text: text::of(&what, words),
         what,
     })
 }

@@ -8,7 +8,9 @@ use super::{Context, read_each};
 use crate::scenario::address::{self, AddressError};
 use crate::scenario::availability::{Scope, any_refused, refuse_value};
 use crate::scenario::diagnostic::Problem;
-use crate::scenario::model::{Flow, Marker, Opened, OpenedAfter, Pattern, Protocol, Same};
+use crate::scenario::model::{
+    AppId, Flow, Local, Marker, Opened, OpenedAfter, Pattern, Protocol, Remote, Same,
+};
 use crate::scenario::names::identifier;
 use crate::scenario::reader::{Fields, Item, wrong_value};
 use crate::scenario::tree::{Node, Value};
@@ -21,6 +23,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 const MAX_SOCKETS: u32 = 1024;
 /// Bytes that the kernel can look for in a line of output.
 const MAX_LITERAL: usize = 256;
+
+const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+const OPENED: [(&str, Opened); 2] = [("connect", Opened::Connect), ("accept", Opened::Accept)];
 
 /// Reads all flows.
 pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Flow>> {
@@ -49,29 +54,11 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
     if !name.is_present() {
         fields.missing(problems, "name", "name = \"upstream\"");
     }
-    let remote = fields.field("remote", |i| {
-        let text = values::text(problems, i, "remote = \"chat.example:443\"")?;
-        report(problems, i, address::parse_remote(&text))
-    });
-    let local = fields.field("local", |i| {
-        let text = values::text(problems, i, "local = \"127.0.0.1:5000\"")?;
-        report(problems, i, address::parse_local(&text))
-    });
+    let remote = fields.field("remote", |i| remote(problems, i));
+    let local = fields.field("local", |i| local(problems, i));
     let nth = fields.field("nth", |i| values::small(problems, i, 1, u32::MAX));
-    let protocol = fields.field("protocol", |i| {
-        word(
-            problems,
-            i,
-            &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)],
-        )
-    });
-    let opened = fields.field("opened", |i| {
-        word(
-            problems,
-            i,
-            &[("connect", Opened::Connect), ("accept", Opened::Accept)],
-        )
-    });
+    let protocol = fields.field("protocol", |i| word(problems, i, &PROTOCOLS));
+    let opened = fields.field("opened", |i| word(problems, i, &OPENED));
     let after = fields.field("opened_after", |i| opened_after(problems, i));
     let max_flows = fields.field("max_flows", |i| values::small(problems, i, 1, MAX_SOCKETS));
     let follow = fields.field("follow", |i| values::boolean(problems, i));
@@ -100,7 +87,7 @@ fn combination(
     cx: &mut Context<'_>,
     fields: &mut Fields<'_>,
     item: Item<'_>,
-    app: Option<Option<crate::scenario::model::AppId>>,
+    app: Option<Option<AppId>>,
     selected: bool,
 ) -> bool {
     let mut found = Vec::new();
@@ -137,6 +124,16 @@ fn combination(
     let fits = found.is_empty();
     cx.problems.extend(found);
     fits
+}
+
+fn remote(problems: &mut Problems, item: Item<'_>) -> Option<Remote> {
+    let text = values::text(problems, item, "remote = \"chat.example:443\"")?;
+    report(problems, item, address::parse_remote(&text))
+}
+
+fn local(problems: &mut Problems, item: Item<'_>) -> Option<Local> {
+    let text = values::text(problems, item, "local = \"127.0.0.1:5000\"")?;
+    report(problems, item, address::parse_local(&text))
 }
 
 fn report<T>(

@@ -1,100 +1,116 @@
 //! An expectation in one line, for reports.
 
+use std::time::Duration;
+
 use crate::scenario::model::{AppId, Bounds, Counter, DirectionSpec, ExpectWhat, FlowId, StepId};
 use crate::scenario::names::Names;
 use crate::scenario::units::format_duration;
 use crate::verdict::Outcome;
 
-/// The line. The names must be those that the indices were made with.
-pub fn of(what: &ExpectWhat, apps: &Names, flows: &Names, steps: &Names) -> String {
-    let flow = |id: &FlowId| flows.name(id.0).to_owned();
-    let step = |id: &StepId| steps.name(id.0).to_owned();
-    let of_app = |app: &Option<AppId>| match app {
-        Some(AppId(index)) => format!(" of app {}", apps.name(*index)),
-        None => String::new(),
-    };
+/// The names that the indices of an expectation were made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'n> {
+    pub apps: &'n Names,
+    pub flows: &'n Names,
+    pub steps: &'n Names,
+}
+
+/// The line.
+pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
+    use ExpectWhat as E;
     match what {
-        ExpectWhat::Verdict {
-            verdict,
-            app,
-            bounds,
-        } => {
-            format!(
-                "verdict {}{} {}",
-                verdict.name(),
-                of_app(app),
-                range(bounds)
-            )
-        }
-        ExpectWhat::Outcome {
-            outcome,
-            app,
-            bounds,
-        } => {
-            format!(
-                "outcome {}{} {}",
-                word(*outcome),
-                of_app(app),
-                range(bounds)
-            )
-        }
-        ExpectWhat::Closed {
-            flow: id,
+        E::Closed {
+            flow,
             within,
             of_step,
         } => {
-            let within = format_duration(*within);
+            let (flow, step) = (words.flow(*flow), words.step(*of_step));
             format!(
-                "flow {} closed within {within} of step {}",
-                flow(id),
-                step(of_step)
+                "flow {flow} closed within {} of step {step}",
+                format_duration(*within)
             )
         }
-        ExpectWhat::Log {
+        E::Log {
             log,
             app,
             within,
             of_step,
         } => {
-            let within =
-                within.map_or(String::new(), |w| format!(" within {}", format_duration(w)));
-            let since = match (of_step, within.is_empty()) {
-                (Some(id), false) => format!(" of step {}", step(id)),
-                (Some(id), true) => format!(" after step {}", step(id)),
-                (None, false) => " of the start".into(),
-                (None, true) => String::new(),
-            };
-            format!("log \"{}\"{}{within}{since}", log.0.as_str(), of_app(app))
+            let when = words.when(*within, *of_step);
+            format!("log \"{}\"{}{when}", log.0.as_str(), words.of_app(*app))
         }
-        ExpectWhat::Exit { app, code } => format!("app {} exits with {code}", apps.name(app.0)),
-        ExpectWhat::Counter {
-            flow: id,
+        E::Exit { app, code } => format!("app {} exits with {code}", words.app(*app)),
+        E::Counter {
+            flow,
             counter,
             direction,
             bounds,
         } => {
-            let direction = match direction {
-                DirectionSpec::Both => "",
-                DirectionSpec::Egress => " egress",
-                DirectionSpec::Ingress => " ingress",
-            };
-            format!(
-                "flow {}{direction} {} {}",
-                flow(id),
-                counted(*counter),
-                range(bounds)
-            )
+            let (flow, way) = (words.flow(*flow), way(*direction));
+            format!("flow {flow}{way} {} {}", counted(*counter), range(bounds))
         }
-        ExpectWhat::DeliveredRatio { app, bounds } => {
-            format!("delivered ratio{} {}", of_app(app), range(bounds))
+        E::Verdict {
+            verdict,
+            app,
+            bounds,
+        } => {
+            let name = format!("verdict {}", verdict.name());
+            words.sends(&name, *app, &range(bounds))
         }
-        ExpectWhat::MaxGap { app, at_most } => {
-            let gap = format_duration(*at_most);
-            format!(
-                "longest gap between delivered sends{} at most {gap}",
-                of_app(app)
-            )
+        E::Outcome {
+            outcome,
+            app,
+            bounds,
+        } => {
+            let name = format!("outcome {}", word(*outcome));
+            words.sends(&name, *app, &range(bounds))
         }
+        E::DeliveredRatio { app, bounds } => words.sends("delivered ratio", *app, &range(bounds)),
+        E::MaxGap { app, at_most } => {
+            let most = format!("at most {}", format_duration(*at_most));
+            words.sends("longest gap between delivered sends", *app, &most)
+        }
+    }
+}
+
+impl<'n> Words<'n> {
+    fn app(self, AppId(index): AppId) -> &'n str {
+        self.apps.name(index)
+    }
+
+    fn flow(self, FlowId(index): FlowId) -> &'n str {
+        self.flows.name(index)
+    }
+
+    fn step(self, StepId(index): StepId) -> &'n str {
+        self.steps.name(index)
+    }
+
+    fn of_app(self, app: Option<AppId>) -> String {
+        app.map_or(String::new(), |app| format!(" of app {}", self.app(app)))
+    }
+
+    /// Something about the sends of an app, or of all.
+    fn sends(self, what: &str, app: Option<AppId>, range: &str) -> String {
+        format!("{what}{} {range}", self.of_app(app))
+    }
+
+    fn when(self, within: Option<Duration>, of_step: Option<StepId>) -> String {
+        let within = within.map(format_duration);
+        match (within, of_step.map(|step| self.step(step))) {
+            (Some(within), Some(step)) => format!(" within {within} of step {step}"),
+            (Some(within), None) => format!(" within {within} of the start"),
+            (None, Some(step)) => format!(" after step {step}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn way(direction: DirectionSpec) -> &'static str {
+    match direction {
+        DirectionSpec::Both => "",
+        DirectionSpec::Egress => " egress",
+        DirectionSpec::Ingress => " ingress",
     }
 }
 
