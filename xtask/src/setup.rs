@@ -1,6 +1,6 @@
 //! `cargo xtask setup`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -141,6 +141,11 @@ fn distribution(apt: &mut Apt) -> Result<()> {
             return Err(Unable(text).into());
         }
     }
+    link(&prefix)
+}
+
+/// Makes the distribution's compiler known to rustup, where there is one.
+fn link(prefix: &Path) -> Result<()> {
     if toolchain::on_path("rustup").is_some() {
         progress(
             1,
@@ -148,7 +153,7 @@ fn distribution(apt: &mut Apt) -> Result<()> {
         );
         let mut link = Command::new("rustup");
         link.args(["toolchain", "link", LINKED])
-            .arg(&prefix)
+            .arg(prefix)
             .stdout(std::io::stderr());
         exec::run(&mut link).context("rustup cannot link the distribution's compiler")?;
     }
