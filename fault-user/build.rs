@@ -1,7 +1,6 @@
 //! Builds the eBPF object and puts it where `kernel::load` embeds it.
 
 #[path = "build/toolchain.rs"]
-#[expect(dead_code, reason = "xtask includes the file too and uses more of it")]
 mod toolchain;
 
 use std::env;

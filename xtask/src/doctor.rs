@@ -19,24 +19,7 @@ struct Finding {
 pub fn command() -> Result<()> {
     let mut findings = compiler();
     findings.push(system_packages());
-    for Finding {
-        what,
-        state,
-        remedy,
-    } in &findings
-    {
-        println!(
-            "{} {what:<16} {state}",
-            if remedy.is_none() {
-                "ok     "
-            } else {
-                "MISSING"
-            }
-        );
-        if let Some(remedy) = remedy {
-            println!("        {}", remedy.replace('\n', "\n        "));
-        }
-    }
+    print(&findings);
     let lacks = findings.iter().any(|finding| finding.remedy.is_some());
     let flowfault = cargo::flowfault(false)?;
     if flowfault.is_file() {
@@ -57,6 +40,27 @@ pub fn command() -> Result<()> {
     Ok(())
 }
 
+fn print(findings: &[Finding]) {
+    for Finding {
+        what,
+        state,
+        remedy,
+    } in findings
+    {
+        println!(
+            "{} {what:<16} {state}",
+            if remedy.is_none() {
+                "ok     "
+            } else {
+                "MISSING"
+            }
+        );
+        if let Some(remedy) = remedy {
+            println!("        {}", remedy.replace('\n', "\n        "));
+        }
+    }
+}
+
 fn compiler() -> Vec<Finding> {
     let active = toolchain::active_name().and_then(|name| toolchain::find(&name));
     let version = |c: &toolchain::Compiler| {
@@ -69,21 +73,26 @@ fn compiler() -> Vec<Finding> {
         remedy: rustc.is_none().then(|| "install Rust 1.95 or newer".into()),
         state: rustc.unwrap_or_else(|| "not found".into()),
     }];
+    findings.extend(ebpf_toolchain());
+    findings
+}
+
+/// The compiler for BPF, its linker, and the library that both need.
+fn ebpf_toolchain() -> Vec<Finding> {
     let chosen = match toolchain::detect() {
         Ok(chosen) => chosen,
         Err(missing) => {
             let remedy = Some(missing.to_string());
-            findings.push(Finding {
+            return vec![Finding {
                 what: "eBPF toolchain",
                 state: "none".into(),
                 remedy,
-            });
-            return findings;
+            }];
         }
     };
     let text = chosen.verbose_version().unwrap_or_default();
     let major = toolchain::llvm_major(&text);
-    findings.push(Finding {
+    let mut findings = vec![Finding {
         what: "eBPF toolchain",
         state: format!(
             "{} ({}), with rust-src, LLVM {}",
@@ -94,7 +103,7 @@ fn compiler() -> Vec<Finding> {
         remedy: major
             .is_none()
             .then(|| "its rustc does not run: reinstall it".into()),
-    });
+    }];
     if let Some(major) = major {
         findings.push(bpf_linker(major));
         findings.push(library(&chosen, major));

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,8 +65,9 @@ fn compiler(apt: &mut Apt) -> Result<Compiler> {
         Source::parse(word.as_deref()).map_err(|word| Unable(Missing::Word(word).to_string()))?;
     let mut tried = None;
     if source != Source::Debian {
-        match component() {
-            Ok(()) => return detected(),
+        // rustup also is content with a component that its list has and the disk has not.
+        match component().and_then(|()| Ok(toolchain::detect().map_err(explained)?)) {
+            Ok(compiler) => return Ok(compiler),
             Err(error) => tried = Some(error),
         }
     }
@@ -82,11 +83,17 @@ fn compiler(apt: &mut Apt) -> Result<Compiler> {
         );
     }
     distribution(apt)?;
-    detected()
+    Ok(toolchain::detect().map_err(explained)?)
 }
 
-fn detected() -> Result<Compiler> {
-    toolchain::detect().map_err(|missing| Unable(missing.to_string()).into())
+/// What is wrong when an installation went well and there still is no compiler.
+fn explained(missing: Missing) -> Unable {
+    if missing != Missing::Sources {
+        return Unable(missing.to_string());
+    }
+    let text = "the compiler is installed, but the one that is used still has no rust-src: \
+                see that `rustc --print sysroot` names the one with lib/rustlib/src";
+    Unable(text.into())
 }
 
 /// Has rustup fetch the sources of `core` for the active toolchain.
@@ -134,6 +141,11 @@ fn distribution(apt: &mut Apt) -> Result<()> {
             return Err(Unable(text).into());
         }
     }
+    link(&prefix)
+}
+
+/// Makes the distribution's compiler known to rustup, where there is one.
+fn link(prefix: &Path) -> Result<()> {
     if toolchain::on_path("rustup").is_some() {
         progress(
             1,
@@ -141,7 +153,7 @@ fn distribution(apt: &mut Apt) -> Result<()> {
         );
         let mut link = Command::new("rustup");
         link.args(["toolchain", "link", LINKED])
-            .arg(&prefix)
+            .arg(prefix)
             .stdout(std::io::stderr());
         exec::run(&mut link).context("rustup cannot link the distribution's compiler")?;
     }
@@ -154,7 +166,16 @@ fn system_packages(apt: &mut Apt) -> Result<()> {
         return Ok(());
     }
     progress(2, &format!("system packages: {}", missing.join(" ")));
-    apt.install(&missing)
+    apt.install(&missing)?;
+    let missing = packages::missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "{} are installed, but not where they are looked for (PATH, /usr/include)",
+        missing.join(", ")
+    );
+    Err(Unable(text).into())
 }
 
 fn bpf_linker(compiler: &Compiler) -> Result<()> {

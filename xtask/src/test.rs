@@ -1,7 +1,7 @@
 //! `cargo xtask test`
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -72,6 +72,25 @@ fn raised(names: &[String], filter: &[OsString]) -> Result<()> {
         eprintln!("test: no privileged tests (fault-user/tests/{PRIVILEGED}*.rs)");
         return Ok(());
     }
+    let binaries = executables(names)?;
+    let raise = Raise::find("the privileged tests")?;
+    let mut failed = Vec::new();
+    for binary in &binaries {
+        eprintln!("     Running {} (as root)", binary.display());
+        if let Err(error) = exec::run(&mut one(raise, binary, filter)?) {
+            failed.push(format!("{error:#}"));
+        }
+    }
+    ensure!(
+        failed.is_empty(),
+        "privileged tests failed: {}",
+        failed.join("; ")
+    );
+    Ok(())
+}
+
+/// Builds the privileged tests as the caller.
+fn executables(names: &[String]) -> Result<Vec<PathBuf>> {
     let mut build = cargo::cargo("test")?;
     build.args([
         "--locked",
@@ -95,20 +114,7 @@ fn raised(names: &[String], filter: &[OsString]) -> Result<()> {
         binaries.len(),
         names.len()
     );
-    let raise = Raise::find("the privileged tests")?;
-    let mut failed = Vec::new();
-    for binary in &binaries {
-        eprintln!("     Running {} (as root)", binary.display());
-        if let Err(error) = exec::run(&mut one(raise, binary, filter)?) {
-            failed.push(format!("{error:#}"));
-        }
-    }
-    ensure!(
-        failed.is_empty(),
-        "privileged tests failed: {}",
-        failed.join("; ")
-    );
-    Ok(())
+    Ok(binaries)
 }
 
 /// One privileged test program. Through `env`, because sudo's rules may drop variables.
@@ -127,7 +133,7 @@ fn one(raise: Raise, binary: &Path, filter: &[OsString]) -> Result<Command> {
 }
 
 /// The programs under test, for tests that start them.
-fn programs() -> Result<[(&'static str, std::path::PathBuf); 2]> {
+fn programs() -> Result<[(&'static str, PathBuf); 2]> {
     Ok([
         ("FLOWFAULT_BIN", cargo::flowfault(false)?),
         ("MESSENGER_BIN", cargo::messenger(false)?),
