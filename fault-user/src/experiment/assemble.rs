@@ -1,0 +1,379 @@
+//! Everything a run has found out -> the report.
+
+use std::fs::File;
+use std::io::BufWriter;
+
+use fault_common::rule::Direction;
+use fault_common::stats::Global;
+
+use super::Options;
+use super::prepare::Stage;
+use super::state::State;
+use crate::correlate::names::{self, Names, RuleName};
+use crate::correlate::{self, Facts, Gap};
+use crate::expect::{self, AppFacts};
+use crate::kernel::{Kernel, KernelError};
+use crate::ledger::audit::{self, RuleCounters, Severity, SlotCounters};
+use crate::ledger::flow::FlowRecord;
+use crate::ledger::store::{Header, JsonlWriter};
+use crate::plan::Plan;
+use crate::report::OutDir;
+use crate::report::model::{
+    AppReport, Backends, Counters, EventTotals, Evidence, FaultReport, FlowReport, Report,
+    RunResult, SCHEMA, StepReport,
+};
+use crate::scenario::Scenario;
+use crate::scenario::model::Trigger;
+
+/// Judges the run and writes `events.jsonl`.
+pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDir) -> Report {
+    let names = names(state.scenario, &stage.plan);
+    let flows = state.ledger.flows();
+    let t0 = state.t0.unwrap_or_else(|| state.end.unwrap_or_default());
+    let counted = Counted::read(&stage.kernel, &stage.plan, &flows, &names);
+    let counted = counted.unwrap_or_else(|e| {
+        state.failures.push(format!("the counters cannot be read: {e}"));
+        Counted::default()
+    });
+    let facts = Facts {
+        t0,
+        end: state.end.unwrap_or(t0),
+        late_after: state.scenario.late_after,
+        armed_at_end: armed(&state, &stage.plan),
+        gaps: counted.gaps.clone(),
+        names: names.clone(),
+    };
+    let correlation = correlate::correlate(&flows, &state.messages, &facts);
+    state.warnings.extend(correlation.warnings);
+    if let Err(e) = write_events(&state, &names, t0, out) {
+        state.failures.push(format!("cannot write events.jsonl: {e}"));
+    }
+    let findings =
+        audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
+    note_findings(&mut state, &findings, &counted);
+    note_absent(&mut state);
+
+    let mut report = Report {
+        schema: SCHEMA,
+        name: state.scenario.name.clone(),
+        scenario: options.scenario.clone(),
+        seed: stage.plan.seed,
+        result: RunResult::Passed,
+        started: started(t0),
+        duration_ms: ms(facts.end, t0),
+        kernel: kernel_release(),
+        backends: Backends { hook: "tcx".into(), line: "none".into() },
+        steps: steps(&state),
+        flows: flow_reports(&flows, &names, &state, &counted, t0),
+        sends: correlation.sends,
+        verdicts: correlation.verdicts,
+        evidence: Evidence {
+            tier: stage.tier.name().into(),
+            blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
+        },
+        expectations: Vec::new(),
+        events: EventTotals { recorded: counted.recorded, lost: counted.audit.lost },
+        apps: app_reports(&state, t0),
+        faults: fault_reports(state.scenario, &stage.plan, &counted),
+        warnings: Vec::new(),
+    };
+    judge(&mut report, &state, t0);
+    report
+}
+
+/// What the kernel has counted.
+#[derive(Default)]
+struct Counted {
+    audit: audit::Counters,
+    slots: std::collections::BTreeMap<u32, [Counters; 2]>,
+    recorded: u64,
+    lease_expired: u64,
+    sockets_full: u64,
+    whole: Vec<(String, u64)>,
+    gaps: Vec<Gap>,
+}
+
+impl Counted {
+    fn read(
+        kernel: &Kernel,
+        plan: &Plan,
+        flows: &[FlowRecord],
+        names: &Names,
+    ) -> Result<Self, KernelError> {
+        let totals = kernel.totals()?;
+        let mut counted = Self {
+            recorded: totals.get(Global::EventsRecorded),
+            lease_expired: totals.get(Global::LeaseExpired),
+            sockets_full: totals.get(Global::SocketsFull),
+            ..Self::default()
+        };
+        counted.audit.lost = totals.get(Global::EventsLost);
+        for flow in flows {
+            counted.slot(kernel, flow)?;
+        }
+        for (id, planned) in (0u32..).zip(&plan.rules) {
+            let c = kernel.rule(id)?;
+            let name = names.rule(id);
+            if c.whole > 0 {
+                counted.whole.push((name.clone(), c.whole));
+            }
+            let may_miss = planned.may_miss;
+            counted.audit.rules.push(RuleCounters { name, matched: c.matched, acted: c.acted, may_miss });
+        }
+        Ok(counted)
+    }
+
+    fn slot(&mut self, kernel: &Kernel, flow: &FlowRecord) -> Result<(), KernelError> {
+        let mut both = [Counters::default(); 2];
+        for (direction, sum) in Direction::BOTH.into_iter().zip(&mut both) {
+            let c = kernel.slot(flow.slot, direction)?;
+            *sum = Counters {
+                packets: c.packets,
+                bytes: c.bytes,
+                dropped: c.dropped,
+                ..Counters::default()
+            };
+            self.audit.slots.push(SlotCounters {
+                slot: flow.slot,
+                direction,
+                packets: c.packets,
+                dropped: c.dropped,
+            });
+            if c.lost_events > 0 {
+                let cookie = Some(flow.cookie);
+                self.gaps.push(Gap { cookie, from: c.lost_first, to: c.lost_last });
+            }
+        }
+        self.slots.insert(flow.slot, both);
+        Ok(())
+    }
+}
+
+fn names(scenario: &Scenario, plan: &Plan) -> Names {
+    let rule = |r: &crate::plan::RulePlan| RuleName {
+        step: scenario.steps[r.step].name.clone(),
+        what: format!("{} {} {}", scenario.flows[r.flow].name, word(r.direction), r.text),
+    };
+    Names {
+        apps: scenario.apps.iter().map(|a| a.name.clone()).collect(),
+        flows: scenario.flows.iter().map(|f| f.name.clone()).collect(),
+        rules: plan.rules.iter().map(rule).collect(),
+    }
+}
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "egress",
+        Direction::Ingress => "ingress",
+    }
+}
+
+fn armed(state: &State<'_>, plan: &Plan) -> Vec<(u32, Direction)> {
+    let rules = state.armed_at_end.iter().map(|id| plan.rule(*id));
+    rules.map(|r| (r.flow as u32, r.direction)).collect()
+}
+
+fn ms(at: u64, t0: u64) -> f64 {
+    (at as f64 - t0 as f64) / 1e6
+}
+
+fn started(t0: u64) -> String {
+    let real = t0 as i64 + crate::clock::realtime_offset_ns();
+    jiff::Timestamp::from_nanosecond(real.into()).map_or_else(|_| String::new(), |t| t.to_string())
+}
+
+fn kernel_release() -> String {
+    let uname = nix::sys::utsname::uname();
+    uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
+}
+
+fn write_events(
+    state: &State<'_>,
+    names: &Names,
+    t0: u64,
+    out: &OutDir,
+) -> std::io::Result<()> {
+    let file = BufWriter::new(File::create(out.path().join("events.jsonl"))?);
+    let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
+    let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);
+    let mut writer = JsonlWriter::new(file, &header)?;
+    for entry in state.ledger.entries() {
+        writer.write(entry)?;
+    }
+    writer.finish().map(drop)
+}
+
+fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &Counted) {
+    for finding in findings {
+        // A run that was cut short says nothing about faults that would have come.
+        let cut = state.broken() && matches!(finding, audit::Finding::FaultMissed { .. });
+        match finding.severity() {
+            Severity::Error if !cut => state.failures.push(finding.to_string()),
+            _ => state.warnings.push(finding.to_string()),
+        }
+    }
+    if counted.lease_expired > 0 {
+        state.failures.push(format!(
+            "{} packets passed although a fault was armed: this process was stopped or starved for \
+             more than 2 s and its lease ran out",
+            counted.lease_expired
+        ));
+    }
+    if counted.sockets_full > 0 {
+        state.failures.push(format!(
+            "{} sockets were opened that there was no room to observe",
+            counted.sockets_full
+        ));
+    }
+    for (rule, n) in &counted.whole {
+        state.warnings.push(format!(
+            "fault `{rule}` judged {n} super-packets (segmentation offload) as a whole: losses come \
+             in bursts of up to 45 segments"
+        ));
+    }
+}
+
+/// A flow of the scenario that never appeared makes the run worthless.
+fn note_absent(state: &mut State<'_>) {
+    if state.broken() {
+        return;
+    }
+    for (flow, appeared) in state.scenario.flows.iter().zip(&state.appeared) {
+        if !appeared {
+            state.failures.push(format!(
+                "flow `{}` never appeared: no connection matched its selectors",
+                flow.name
+            ));
+        }
+    }
+}
+
+fn steps(state: &State<'_>) -> Vec<StepReport> {
+    let states = state.steps.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let to_ms = |ns: u64| ns as f64 / 1e6;
+    let step = |(step, at): (&crate::scenario::model::Step, Option<crate::timeline::StepState>)| {
+        let at = at.unwrap_or_default();
+        StepReport {
+            name: step.name.clone(),
+            planned_ms: match &step.trigger {
+                Trigger::At(at) => Some(at.as_secs_f64() * 1e3),
+                _ => None,
+            },
+            armed_ms: at.happened.map(to_ms),
+            lifted_ms: at.lifted.map(to_ms),
+            what: crate::scenario::describe_step(state.scenario, step),
+        }
+    };
+    state.scenario.steps.iter().zip(states).map(step).collect()
+}
+
+fn flow_reports(
+    flows: &[FlowRecord],
+    names: &Names,
+    state: &State<'_>,
+    counted: &Counted,
+    t0: u64,
+) -> Vec<FlowReport> {
+    let called = names::sockets(flows, names);
+    let address = |a: Option<std::net::SocketAddr>| a.map_or_else(|| "?".into(), |a| a.to_string());
+    let report = |f: &FlowRecord| {
+        let [egress, ingress] = counted.slots.get(&f.slot).copied().unwrap_or_default();
+        FlowReport {
+            name: called.get(&f.cookie).cloned().unwrap_or_default(),
+            selected: f.flow.is_some(),
+            app: names.app(f.app),
+            pid: f.pid,
+            comm: state.comms.get(&f.pid).cloned().unwrap_or_default(),
+            cookie: f.cookie,
+            protocol: "tcp".into(),
+            local: address(f.local),
+            remote: address(f.remote),
+            opened_ms: f.opened.map(|t| ms(t, t0)),
+            closed_ms: f.closed.map(|t| ms(t, t0)),
+            egress,
+            ingress,
+            retransmits: f.retransmits.into(),
+            min_rtt_ms: f.min_rtt.map(|t| t as f64 / 1e6),
+        }
+    };
+    flows.iter().map(report).collect()
+}
+
+fn app_reports(state: &State<'_>, t0: u64) -> Vec<AppReport> {
+    let apps = state.apps.iter().zip(&state.scenario.apps);
+    apps.map(|(a, spec)| AppReport {
+        name: spec.name.clone(),
+        pid: a.pid,
+        ready_ms: a.ready.map(|t| ms(t, t0)),
+        exited_ms: a.exited.map(|t| ms(t, t0)),
+        status: status(a),
+    })
+    .collect()
+}
+
+fn status(app: &super::state::AppState) -> String {
+    match (&app.status, app.started) {
+        (Some(status), _) if app.asked_to_end => format!("ended by the run ({status})"),
+        (Some(status), _) => status.clone(),
+        (None, Some(_)) => "running".into(),
+        (None, None) => "not started".into(),
+    }
+}
+
+fn fault_reports(scenario: &Scenario, plan: &Plan, counted: &Counted) -> Vec<FaultReport> {
+    let counters = counted.audit.rules.iter().map(|c| (c.matched, c.acted));
+    let counters = counters.chain(std::iter::repeat((0, 0)));
+    plan.rules
+        .iter()
+        .zip(counters)
+        .map(|(rule, (matched, acted))| FaultReport {
+            step: scenario.steps[rule.step].name.clone(),
+            flow: scenario.flows[rule.flow].name.clone(),
+            direction: word(rule.direction).into(),
+            fault: rule.text.clone(),
+            matched,
+            acted,
+        })
+        .collect()
+}
+
+/// The expectations, and from them and all failures the result.
+fn judge(report: &mut Report, state: &State<'_>, t0: u64) {
+    let end = state.end.unwrap_or(t0);
+    let apps: Vec<AppFacts> = state
+        .apps
+        .iter()
+        .zip(&report.apps)
+        .map(|(a, r)| AppFacts {
+            name: r.name.clone(),
+            // What the run itself ended says nothing about the app.
+            exit_code: a.exit_code.filter(|_| a.exited.is_some_and(|t| t <= end)),
+            exited_ms: r.exited_ms,
+            asked_to_end: a.asked_to_end,
+            status: r.status.clone(),
+        })
+        .collect();
+    let flow_names: Vec<String> = state.scenario.flows.iter().map(|f| f.name.clone()).collect();
+    let log = state.log(t0);
+    let facts = expect::Facts {
+        apps: &apps,
+        flow_names: &flow_names,
+        flows: &report.flows,
+        steps: &report.steps,
+        sends: &report.sends,
+        duration_ms: report.duration_ms,
+        log: &log,
+    };
+    let expectations = expect::evaluate(&state.scenario.expects, &facts);
+    report.result = if state.interrupted.is_some() {
+        RunResult::Interrupted
+    } else if !state.failures.is_empty() {
+        RunResult::Error
+    } else if expectations.iter().all(|e| e.held) {
+        RunResult::Passed
+    } else {
+        RunResult::Failed
+    };
+    report.expectations = expectations;
+    report.warnings = state.failures.iter().chain(&state.warnings).cloned().collect();
+}
