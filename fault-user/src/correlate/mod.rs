@@ -12,6 +12,7 @@ mod report;
 mod runs;
 mod stragglers;
 mod unlogged;
+mod unsized_messages;
 mod verdict;
 mod why;
 mod windows;
