@@ -44,7 +44,8 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
         .filter(|&m| messages[m].bytes.is_some())
         .collect();
     // Large ones first: they cannot be mistaken for small ones, but the other way round they can.
-    sized.sort_by_key(|&m| std::cmp::Reverse(messages[m].bytes));
+    // Of equal ones that which ended first: it has the least choice.
+    sized.sort_by_key(|&m| (std::cmp::Reverse(messages[m].bytes), messages[m].t1));
     let times = table.by_message();
     // A first send for everyone, before anyone may claim a second try on another flow.
     for &m in &sized {

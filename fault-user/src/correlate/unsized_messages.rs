@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::messages::{Candidates, Claim, Claimed, Table};
 use super::runs;
+use crate::verdict::Outcome;
 
 /// Sends (flow, position) in the time of the same several messages.
 type Contested = BTreeMap<Vec<usize>, Vec<(usize, usize)>>;
@@ -28,7 +29,7 @@ impl Table<'_> {
         }
         self.share_out(open, &mut lists, out);
         for (m, list) in lists.into_iter().enumerate().filter(|(_, l)| !l.is_empty()) {
-            let claims = self.unsized_claims(list);
+            let claims = self.unsized_claims(m, list);
             claims.iter().for_each(|c| self.take(c.flow, &c.sends));
             out[m].claims = claims;
         }
@@ -61,7 +62,8 @@ impl Table<'_> {
         }
     }
 
-    fn unsized_claims(&self, list: Candidates) -> Vec<Claim> {
+    fn unsized_claims(&self, m: usize, list: Candidates) -> Vec<Claim> {
+        let said_ok = self.messages[m].outcome == Outcome::Ok;
         let trimmed: Candidates = list
             .iter()
             .map(|(&f, s)| (f, self.without_background(f, s)))
@@ -73,7 +75,9 @@ impl Table<'_> {
             .map(|(flow, mut sends)| {
                 sends.sort_unstable();
                 let last = sends.last().map(|&s| &self.flows[flow].sends[s]);
-                let complete = last.is_some_and(|s| s.error.is_none());
+                // A failed call after one that wrote may be another's; where the app says ok, it is.
+                let other = said_ok && self.written(flow, &sends) > 0;
+                let complete = other || last.is_some_and(|s| s.error.is_none());
                 Claim {
                     flow,
                     sends,

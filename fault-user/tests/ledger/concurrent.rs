@@ -114,3 +114,14 @@ fn a_second_try_is_not_starved_by_a_message_in_between() {
         (Rerouted, SilentLoss)
     );
 }
+
+#[test]
+fn a_message_with_little_choice_goes_before_one_with_much() {
+    let mut t = Trace::new();
+    let s = t.socket(0);
+    t.delivered(s, 15.0, 108).delivered(s, 4_000.0, 108);
+    t.message("outer", Fine, 1.0, 5_000.0).bytes = Some(100);
+    t.message("inner", Fine, 10.0, 20.0).bytes = Some(100);
+    assert_eq!(range(&t, "inner").0, Some([0, 108]));
+    assert_eq!(range(&t, "outer").0, Some([108, 216]));
+}

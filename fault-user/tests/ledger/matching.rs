@@ -243,3 +243,20 @@ fn a_send_far_outside_is_not_taken() {
     assert_eq!(t.verdict_of("a").verdict, SilentLoss);
     assert_eq!(t.unlogged().len(), 2);
 }
+
+#[test]
+fn a_call_that_fails_after_the_message_does_not_make_it_a_loss() {
+    let mut t = Trace::new();
+    let s = t.socket(0);
+    t.delivered(s, 10.0, 108)
+        .failed_send(s, 12.0, libc::EPIPE)
+        .close(s, 12.1);
+    t.message("a", Fine, 10.0, 13.0);
+    assert_eq!(t.verdict_of("a").verdict, Delivered);
+    t.messages[0].outcome = Failed;
+    assert_eq!(
+        t.verdict_of("a").verdict,
+        CleanFailure,
+        "its own word is that it failed"
+    );
+}
