@@ -1,7 +1,7 @@
 //! What the app said beside what the kernel saw: one verdict for every send.
 //!
-//! [`messages`] finds the send calls that carried a message, [`attempts`] says what became of their
-//! bytes, [`verdict`] lays that beside the app's word, [`cause`] and [`why`] explain it. All of it is
+//! `messages` finds the send calls that carried a message, `attempts` says what became of their
+//! bytes, `verdict` lays that beside the app's word, `cause` and `why` explain it. All of it is
 //! pure: the same events and lines always give the same report.
 
 mod attempts;
