@@ -71,11 +71,10 @@ fn behind(attempt: &Attempt) -> Option<Option<u32>> {
     if let Some(copy) = dropped(attempt, una..attempt.range.start) {
         return Some(copy.rule);
     }
-    let held_back = attempt.first_tx.is_none();
+    if attempt.first_tx.is_some() {
+        return None;
+    }
     let lost = attempt.flow.lost_rx_between(0, attempt.settled);
     let stuck = |r: &&LostRx| r.ack.is_some_and(|ack| ack > una);
-    lost.iter()
-        .find(stuck)
-        .filter(|_| held_back)
-        .map(|r| r.rule)
+    lost.iter().find(stuck).map(|r| r.rule)
 }

@@ -44,10 +44,15 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
         .filter(|&m| messages[m].bytes.is_some())
         .collect();
     // Large ones first: they cannot be mistaken for small ones, but the other way round they can.
-    sized.sort_by_key(|&m| std::cmp::Reverse(messages[m].bytes));
+    // Of equal ones that which ended first: it has the least choice.
+    sized.sort_by_key(|&m| (std::cmp::Reverse(messages[m].bytes), messages[m].t1));
     let times = table.by_message();
-    for m in sized {
-        out[m] = table.sized(m, messages[m].bytes.unwrap_or(0), &times[m]);
+    // A first send for everyone, before anyone may claim a second try on another flow.
+    for &m in &sized {
+        table.first_try(m, &times[m], &mut out[m]);
+    }
+    for &m in &sized {
+        table.other_tries(m, &times[m], &mut out[m]);
     }
     table.unsized_ones(&mut out);
     table.stragglers(&mut out);
@@ -58,21 +63,22 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
 }
 
 /// Candidates of one message: positions of send calls per flow.
-type Candidates = BTreeMap<usize, Vec<usize>>;
+pub(super) type Candidates = BTreeMap<usize, Vec<usize>>;
 
 /// Who has what.
 pub(super) struct Table<'a> {
     pub(super) flows: &'a [&'a FlowRecord],
     pub(super) messages: &'a [&'a AppMessage],
-    owners: Vec<Vec<Vec<usize>>>,
+    pub(super) owners: Vec<Vec<Vec<usize>>>,
     /// Per flow, sizes that it also sends when no message is under way (keepalives), and how often.
     pub(super) background: Vec<BTreeMap<u64, usize>>,
     /// (flow, send) that belong to a message already.
-    taken: BTreeSet<(usize, usize)>,
+    pub(super) taken: BTreeSet<(usize, usize)>,
 }
 
 impl Table<'_> {
-    fn each_send(&self) -> impl Iterator<Item = (usize, usize, &[usize])> {
+    /// Flow, position and owners of every send call.
+    pub(super) fn each_send(&self) -> impl Iterator<Item = (usize, usize, &[usize])> {
         self.owners.iter().enumerate().flat_map(|(f, list)| {
             list.iter()
                 .enumerate()
@@ -107,47 +113,78 @@ impl Table<'_> {
         self.taken.extend(sends.iter().map(|&s| (flow, s)));
     }
 
-    fn sized(&mut self, m: usize, bytes: u64, candidates: &Candidates) -> Claimed {
-        let mut whole: Vec<(usize, Run)> = Vec::new();
-        let mut parts: Vec<(usize, Run)> = Vec::new();
-        for (&f, list) in candidates {
-            let free: Vec<_> = list
-                .iter()
-                .copied()
-                .filter(|&s| !self.taken.contains(&(f, s)))
-                .collect();
-            let sends = &self.flows[f].sends;
-            if let Some(run) = runs::find(sends, &free, bytes) {
-                whole.push((f, run));
-            } else if let Some(run) = runs::cut_off(sends, &free) {
-                parts.push((f, run));
-            }
-        }
+    /// The earliest run of the right size on any flow.
+    fn first_try(&mut self, m: usize, candidates: &Candidates, claimed: &mut Claimed) {
+        let mut runs: Vec<_> = candidates
+            .keys()
+            .filter_map(|&f| self.run(m, f, candidates))
+            .collect();
         // Another flow may carry something unrelated and larger at the same time.
-        if let Some(least) = whole.iter().map(|(_, r)| r.bytes).min() {
-            whole.retain(|(_, r)| runs::comparable(least, r.bytes));
-            // Next to a flow that took it all, a full send buffer elsewhere says nothing.
-            parts.retain(|(f, r)| r.bytes > 0 || self.hard_error(*f, &r.sends));
+        let least = runs.iter().map(|(_, r)| r.bytes).min().unwrap_or(0);
+        runs.retain(|(_, r)| runs::comparable(least, r.bytes));
+        let began = |(f, r): &(usize, Run)| self.flows[*f].sends[r.sends[0]].ts;
+        if let Some((flow, run)) = runs.into_iter().min_by_key(began) {
+            self.claim(m, flow, run, true, claimed);
         }
-        let mut claimed = Claimed::default();
-        for (complete, list) in [(true, whole), (false, parts)] {
-            for (flow, run) in list {
-                claimed.shared |= run
-                    .sends
-                    .iter()
-                    .any(|&s| self.contested(m, flow, s, run.bytes));
-                self.take(flow, &run.sends);
-                claimed.claims.push(Claim {
-                    flow,
-                    sends: run.sends,
-                    complete,
-                });
-            }
-        }
-        claimed
     }
 
-    fn hard_error(&self, flow: usize, sends: &[usize]) -> bool {
+    /// The same message on other flows: whole, or as far as a failed call let it.
+    fn other_tries(&mut self, m: usize, candidates: &Candidates, claimed: &mut Claimed) {
+        let first = claimed
+            .claims
+            .first()
+            .map(|c| (c.flow, self.written(c.flow, &c.sends)));
+        for &flow in candidates
+            .keys()
+            .filter(|&&f| first.is_none_or(|(of, _)| of != f))
+        {
+            let whole = self.run(m, flow, candidates);
+            let same =
+                whole.filter(|(_, r)| first.is_some_and(|(_, n)| runs::comparable(n, r.bytes)));
+            if let Some((_, run)) = same {
+                self.claim(m, flow, run, true, claimed);
+                continue;
+            }
+            let part = runs::cut_off(&self.flows[flow].sends, &self.free(flow, candidates));
+            // Next to a flow that took it all, a full send buffer elsewhere says nothing.
+            let tells = |r: &Run| first.is_none() || r.bytes > 0 || self.hard_error(flow, &r.sends);
+            if let Some(run) = part.filter(tells) {
+                self.claim(m, flow, run, false, claimed);
+            }
+        }
+    }
+
+    fn claim(&mut self, m: usize, flow: usize, run: Run, complete: bool, claimed: &mut Claimed) {
+        claimed.shared |= run
+            .sends
+            .iter()
+            .any(|&s| self.contested(m, flow, s, run.bytes));
+        self.take(flow, &run.sends);
+        claimed.claims.push(Claim {
+            flow,
+            sends: run.sends,
+            complete,
+        });
+    }
+
+    fn run(&self, m: usize, flow: usize, candidates: &Candidates) -> Option<(usize, Run)> {
+        let bytes = self.messages[m].bytes?;
+        let run = runs::find(&self.flows[flow].sends, &self.free(flow, candidates), bytes)?;
+        Some((flow, run))
+    }
+
+    fn free(&self, flow: usize, candidates: &Candidates) -> Vec<usize> {
+        let list = candidates.get(&flow).into_iter().flatten().copied();
+        list.filter(|&s| !self.taken.contains(&(flow, s))).collect()
+    }
+
+    /// Bytes that these calls wrote.
+    pub(super) fn written(&self, flow: usize, sends: &[usize]) -> u64 {
+        sends.iter().map(|&s| self.flows[flow].sends[s].len()).sum()
+    }
+
+    /// Whether one of these calls failed for good.
+    pub(super) fn hard_error(&self, flow: usize, sends: &[usize]) -> bool {
         let transient = [libc::EAGAIN, libc::EINTR];
         let error = |&s: &usize| self.flows[flow].sends[s].error;
         sends
@@ -166,108 +203,6 @@ impl Table<'_> {
                     .bytes
                     .is_none_or(|bytes| runs::fits(bytes, total))
             })
-    }
-
-    fn unsized_ones(&mut self, out: &mut [Claimed]) {
-        let mut lists = vec![Candidates::new(); self.messages.len()];
-        let mut open: Vec<(usize, Vec<usize>, Vec<usize>)> = Vec::new();
-        for (f, s, owners) in self.each_send() {
-            let whose: Vec<_> = owners
-                .iter()
-                .copied()
-                .filter(|&m| self.messages[m].bytes.is_none())
-                .collect();
-            match whose[..] {
-                _ if self.taken.contains(&(f, s)) => {}
-                [] => {}
-                [m] => lists[m].entry(f).or_default().push(s),
-                _ => match open.last_mut().filter(|(of, o, _)| *of == f && *o == whose) {
-                    Some((_, _, sends)) => sends.push(s),
-                    None => open.push((f, whose, vec![s])),
-                },
-            }
-        }
-        self.share_out(open, &mut lists, out);
-        for (m, list) in lists.into_iter().enumerate().filter(|(_, l)| !l.is_empty()) {
-            let claims = self.unsized_claims(list);
-            claims.iter().for_each(|c| self.take(c.flow, &c.sends));
-            out[m].claims = claims;
-        }
-    }
-
-    /// Sends that several messages may have made: one each in order if the numbers agree, else they
-    /// share them. Neither is certain.
-    fn share_out(
-        &self,
-        open: Vec<(usize, Vec<usize>, Vec<usize>)>,
-        lists: &mut [Candidates],
-        out: &mut [Claimed],
-    ) {
-        for (f, whose, sends) in open {
-            let empty: Vec<_> = whose
-                .iter()
-                .copied()
-                .filter(|&m| lists[m].is_empty())
-                .collect();
-            let needy = if empty.is_empty() { whose } else { empty };
-            needy.iter().for_each(|&m| out[m].shared = true);
-            let wrote = sends
-                .iter()
-                .filter(|&&s| !self.flows[f].sends[s].is_empty())
-                .count();
-            if needy.len() == sends.len() && wrote == sends.len() {
-                for (&m, &s) in needy.iter().zip(&sends) {
-                    lists[m].entry(f).or_default().push(s);
-                }
-            } else {
-                for &m in &needy {
-                    lists[m].entry(f).or_default().extend(&sends);
-                }
-            }
-        }
-    }
-
-    fn unsized_claims(&self, list: Candidates) -> Vec<Claim> {
-        let trimmed: Candidates = list
-            .iter()
-            .map(|(&f, s)| (f, self.without_background(f, s)))
-            .collect();
-        let all_gone = trimmed.values().all(Vec::is_empty);
-        let mut claims: Vec<_> = if all_gone { list } else { trimmed }
-            .into_iter()
-            .filter(|(_, sends)| !sends.is_empty())
-            .map(|(flow, mut sends)| {
-                sends.sort_unstable();
-                let last = sends.last().map(|&s| &self.flows[flow].sends[s]);
-                let complete = last.is_some_and(|s| s.error.is_none());
-                Claim {
-                    flow,
-                    sends,
-                    complete,
-                }
-            })
-            .collect();
-        let total = |c: &Claim| -> u64 {
-            c.sends
-                .iter()
-                .map(|&s| self.flows[c.flow].sends[s].len())
-                .sum()
-        };
-        let largest = claims.iter().map(total).max().unwrap_or(0);
-        claims.retain(|c| {
-            let whole = c.complete && total(c) > 0 && runs::comparable(total(c), largest);
-            let failed = !c.complete && (total(c) > 0 || self.hard_error(c.flow, &c.sends));
-            whole || failed || largest == 0
-        });
-        claims
-    }
-
-    fn without_background(&self, flow: usize, list: &[usize]) -> Vec<usize> {
-        let size = |s: usize| self.flows[flow].sends[s].len();
-        let keep = list
-            .iter()
-            .rposition(|&s| !self.background[flow].contains_key(&size(s)));
-        list[..keep.map_or(0, |k| k + 1)].to_vec()
     }
 }
 

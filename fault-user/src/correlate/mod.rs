@@ -1,7 +1,7 @@
 //! What the app said beside what the kernel saw: one verdict for every send.
 //!
-//! [`messages`] finds the send calls that carried a message, [`attempts`] says what became of their
-//! bytes, [`verdict`] lays that beside the app's word, [`cause`] and [`why`] explain it. All of it is
+//! `messages` finds the send calls that carried a message, `attempts` says what became of their
+//! bytes, `verdict` lays that beside the app's word, `cause` and `why` explain it. All of it is
 //! pure: the same events and lines always give the same report.
 
 mod attempts;
@@ -12,6 +12,7 @@ mod report;
 mod runs;
 mod stragglers;
 mod unlogged;
+mod unsized_messages;
 mod verdict;
 mod why;
 mod windows;
@@ -114,8 +115,10 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
             mine: &mine,
             sockets: &sockets,
         };
+        let lines = by_id(&judged);
         for (i, j) in judged.iter().enumerate() {
-            let (send, warning) = ctx.message(j, &retries(&judged[i + 1..], j));
+            let later = retries(&judged, &lines[j.message.id.as_str()], i);
+            let (send, warning) = ctx.message(j, &later);
             sends.push(send);
             warnings.extend(warning);
         }
@@ -154,10 +157,19 @@ fn judged<'a>(
     messages.iter().zip(claimed).map(one).collect()
 }
 
+/// Positions of the messages of each id, in order.
+fn by_id<'j>(judged: &'j [Judged<'_>]) -> BTreeMap<&'j str, Vec<usize>> {
+    let mut lines: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (i, j) in judged.iter().enumerate() {
+        lines.entry(j.message.id.as_str()).or_default().push(i);
+    }
+    lines
+}
+
 /// Attempts of later outcome lines of the same message: the app tried again by itself.
-fn retries<'j, 'a>(later: &'j [Judged<'a>], of: &Judged<'_>) -> Vec<&'j Attempt<'a>> {
-    let same = later.iter().filter(|j| j.message.id == of.message.id);
-    same.flat_map(|j| &j.attempts).collect()
+fn retries<'j, 'a>(judged: &'j [Judged<'a>], lines: &[usize], of: usize) -> Vec<&'j Attempt<'a>> {
+    let later = lines.iter().filter(|&&i| i > of);
+    later.flat_map(|&i| &judged[i].attempts).collect()
 }
 
 fn totals(sends: &[SendReport]) -> BTreeMap<String, u64> {

@@ -7,6 +7,7 @@
 
 mod audits;
 mod causes;
+mod concurrent;
 mod gaps;
 mod matching;
 mod rerouted;

@@ -164,65 +164,6 @@ fn a_message_of_the_size_of_a_keepalive_is_still_a_message() {
 }
 
 #[test]
-fn concurrent_messages_of_different_size_are_told_apart() {
-    let mut t = Trace::new();
-    let s = t.socket(0);
-    t.delivered(s, 10.5, 110).delivered(s, 11.0, 2_010);
-    t.message("large", Fine, 10.0, 20.0).bytes = Some(2_000);
-    t.message("small", Fine, 10.1, 20.0).bytes = Some(100);
-    assert_eq!(range(&t, "large"), exact(110, 2_120));
-    assert_eq!(range(&t, "small"), exact(0, 110));
-}
-
-#[test]
-fn concurrent_messages_of_equal_size_go_by_order_and_say_so() {
-    let mut t = Trace::new();
-    let s = t.socket(0);
-    t.delivered(s, 10.5, 110).delivered(s, 11.0, 110);
-    for (bytes, expected) in [(Some(100), "equal sizes"), (None, "no sizes")] {
-        t.messages.clear();
-        t.message("a", Fine, 10.0, 20.0).bytes = bytes;
-        t.message("b", Fine, 10.1, 20.0).bytes = bytes;
-        assert_eq!(
-            range(&t, "a"),
-            (Some([0, 110]), Confidence::Overlap),
-            "{expected}"
-        );
-        assert_eq!(
-            range(&t, "b"),
-            (Some([110, 220]), Confidence::Overlap),
-            "{expected}"
-        );
-    }
-}
-
-#[test]
-fn a_window_within_another_takes_what_the_outer_one_does_not_need() {
-    let mut t = Trace::new();
-    let s = t.socket(0);
-    t.delivered(s, 10.5, 100).delivered(s, 50.0, 70);
-    t.message("outer", Fine, 10.0, 90.0);
-    t.message("inner", Fine, 49.0, 51.0);
-    assert_eq!(range(&t, "outer").0, Some([0, 100]));
-    assert_eq!(range(&t, "inner").0, Some([100, 170]));
-}
-
-#[test]
-fn what_cannot_be_told_apart_is_shared() {
-    let mut t = Trace::new();
-    let s = t.socket(0);
-    t.delivered(s, 10.5, 100)
-        .delivered(s, 11.0, 100)
-        .delivered(s, 12.0, 100);
-    t.message("a", Fine, 10.0, 20.0);
-    t.message("b", Fine, 10.1, 20.0);
-    for id in ["a", "b"] {
-        assert_eq!(range(&t, id), (Some([0, 300]), Confidence::Overlap));
-    }
-    assert!(t.unlogged().is_empty());
-}
-
-#[test]
 fn unclaimed_sends_close_together_are_one_entry() {
     let mut t = Trace::new();
     let s = t.socket(None);
@@ -301,4 +242,21 @@ fn a_send_far_outside_is_not_taken() {
     t.message("a", Fine, 100.0, 101.0).bytes = Some(100);
     assert_eq!(t.verdict_of("a").verdict, SilentLoss);
     assert_eq!(t.unlogged().len(), 2);
+}
+
+#[test]
+fn a_call_that_fails_after_the_message_does_not_make_it_a_loss() {
+    let mut t = Trace::new();
+    let s = t.socket(0);
+    t.delivered(s, 10.0, 108)
+        .failed_send(s, 12.0, libc::EPIPE)
+        .close(s, 12.1);
+    t.message("a", Fine, 10.0, 13.0);
+    assert_eq!(t.verdict_of("a").verdict, Delivered);
+    t.messages[0].outcome = Failed;
+    assert_eq!(
+        t.verdict_of("a").verdict,
+        CleanFailure,
+        "its own word is that it failed"
+    );
 }

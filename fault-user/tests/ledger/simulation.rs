@@ -3,7 +3,7 @@
 use fault_common::rule::Direction;
 use fault_user::ledger::audit::{Counters, audit};
 use fault_user::verdict::Outcome::{Failed, Ok as Fine};
-use fault_user::verdict::Verdict::*;
+use fault_user::verdict::Verdict::{self, *};
 use proptest::prelude::*;
 
 use crate::trace::{Sock, Trace};
@@ -177,6 +177,28 @@ fn play(plan: &Plan, trace: &mut Trace) -> (Vec<Byte>, Vec<Sent>) {
     (bytes, sent)
 }
 
+/// The verdict of someone who saw every byte.
+fn truth(own: &[Byte], sent: u32, ok: bool, closes: bool) -> Verdict {
+    let acked = own.iter().map(|b| b.acked).collect::<Option<Vec<f64>>>();
+    if let Some(at) = acked.map(|a| a.into_iter().fold(0.0, f64::max)) {
+        let again = own.iter().any(|b| b.first_faulted == Some(true));
+        let late = again || at - f64::from(sent) > LATE_MS.max(4.0 * RTT_MS);
+        return match (ok, late) {
+            (true, true) => Late,
+            (true, false) => Delivered,
+            (false, _) => FalseFailure,
+        };
+    }
+    let never = own.iter().any(|b| b.acked.is_none() && !b.passed);
+    match (never, closes, ok) {
+        (true, _, true) => SilentLoss,
+        (true, _, false) => CleanFailure,
+        (false, true, true) => Unconfirmed,
+        (false, true, false) => AmbiguousFailure,
+        (false, false, _) => Pending,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
@@ -190,29 +212,7 @@ proptest! {
         let result = trace.run();
         prop_assert_eq!(result.sends.len(), sent.len(), "every send belongs to its message");
         for (send, (range, tick, ok)) in result.sends.iter().zip(&sent) {
-            let own = &bytes[range.clone()];
-            let acked = own.iter().map(|b| b.acked).collect::<Option<Vec<f64>>>();
-            let expected = match acked.map(|a| a.into_iter().fold(0.0, f64::max)) {
-                Some(at) => {
-                    let again = own.iter().any(|b| b.first_faulted == Some(true));
-                    let late = again || at - f64::from(*tick) > LATE_MS.max(4.0 * RTT_MS);
-                    match (ok, late) {
-                        (true, true) => Late,
-                        (true, false) => Delivered,
-                        (false, _) => FalseFailure,
-                    }
-                }
-                None => {
-                    let never = own.iter().any(|b| b.acked.is_none() && !b.passed);
-                    match (never, plan.closes, ok) {
-                        (true, _, true) => SilentLoss,
-                        (true, _, false) => CleanFailure,
-                        (false, true, true) => Unconfirmed,
-                        (false, true, false) => AmbiguousFailure,
-                        (false, false, _) => Pending,
-                    }
-                }
-            };
+            let expected = truth(&bytes[range.clone()], *tick, *ok, plan.closes);
             prop_assert_eq!(send.verdict, expected, "{:?}", send);
             prop_assert_eq!(send.stream, Some([range.start as u64, range.end as u64]));
         }
