@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::address::{AddressError, parse_local, parse_remote};
 pub use self::diagnostic::{Problem, ScenarioErrors, Source};
-pub use self::explain::explain;
+pub use self::explain::{describe_step, explain};
 pub use self::model::Scenario;
 pub use self::signals::name as signal_name;
 pub use self::tree::Place;

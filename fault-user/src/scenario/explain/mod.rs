@@ -2,6 +2,8 @@
 
 mod steps;
 
+pub use steps::in_one_line as describe_step;
+
 use std::fmt::Write as _;
 
 use super::model::{

@@ -34,12 +34,30 @@ fn time_of(scenario: &Scenario, StepId(index): StepId) -> Option<Duration> {
 }
 
 fn describe(scenario: &Scenario, step: &Step, time: Option<Duration>) -> Entry {
-    let app = |AppId(i): AppId| scenario.apps[i].name.as_str();
     let when = match time {
         Some(time) => format!("at {}", format_duration(time)),
         None => waits_for(scenario, &step.trigger),
     };
     let mut lines = vec![format!("{}: {when}", step.name)];
+    lines.extend(deeds(
+        scenario,
+        step,
+        step.lasts.map(|lasts| lifted(scenario, time, lasts)),
+    ));
+    lines
+}
+
+/// What a step does, in one line for reports.
+pub fn in_one_line(scenario: &Scenario, step: &Step) -> String {
+    let lifts = step
+        .lasts
+        .map(|lasts| format!("for {}", format_duration(lasts)));
+    deeds(scenario, step, lifts).join("; ")
+}
+
+fn deeds(scenario: &Scenario, step: &Step, lifts: Option<String>) -> Vec<String> {
+    let app = |AppId(i): AppId| scenario.apps[i].name.as_str();
+    let mut lines = Vec::new();
     match &step.clear {
         Clear::Nothing => {}
         Clear::All => lines.push("lifts every fault".into()),
@@ -53,9 +71,7 @@ fn describe(scenario: &Scenario, step: &Step, time: Option<Duration>) -> Entry {
             .iter()
             .map(|f| format!("arms {}", fault(scenario, f))),
     );
-    if let Some(lasts) = step.lasts {
-        lines.push(lifted(scenario, time, lasts));
-    }
+    lines.extend(lifts);
     lines.extend(
         step.exec
             .iter()

@@ -1,0 +1,62 @@
+//! Exit codes (contract, section 1) and the last words before them.
+
+use std::process::ExitCode;
+
+use fault_user::experiment::RunError;
+use fault_user::report::model::{Report, RunResult};
+use fault_user::report::write::Error as WriteError;
+use fault_user::scenario::LoadError;
+
+/// An exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(u8);
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        code.0.into()
+    }
+}
+
+/// Done, and every expectation held.
+pub const DONE: Code = Code(0);
+/// At least one expectation failed.
+pub const FAILED: Code = Code(1);
+/// Bad usage or bad scenario file.
+pub const USAGE: Code = Code(2);
+/// This machine cannot do it.
+pub const MACHINE: Code = Code(3);
+/// The run itself failed.
+pub const RUN: Code = Code(4);
+
+/// The code of a finished run.
+pub fn of(report: &Report, signal: Option<i32>) -> Code {
+    match report.result {
+        RunResult::Passed => DONE,
+        RunResult::Failed => FAILED,
+        RunResult::Error => RUN,
+        RunResult::Interrupted => Code(128 + signal.unwrap_or(libc::SIGINT) as u8),
+    }
+}
+
+/// Says on stderr what went wrong and what to do; returns its code.
+pub fn explain(error: &anyhow::Error) -> Code {
+    if let Some(LoadError::Invalid(errors)) = error.downcast_ref() {
+        eprint!("{}", errors.for_stderr());
+        return USAGE;
+    }
+    eprintln!("flowfault: {error:#}");
+    if error.is::<LoadError>() {
+        return USAGE;
+    }
+    match error.downcast_ref::<WriteError>() {
+        Some(WriteError::Occupied(_) | WriteError::Missing(_)) => return USAGE,
+        Some(_) => return RUN,
+        None => {}
+    }
+    match error.downcast_ref() {
+        Some(RunError::Plan(_)) => USAGE,
+        Some(RunError::Kernel(_) | RunError::Io { .. }) => MACHINE,
+        Some(RunError::App(_)) => MACHINE,
+        Some(RunError::Resolve { .. }) | None => RUN,
+    }
+}

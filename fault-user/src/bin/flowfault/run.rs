@@ -1,0 +1,103 @@
+//! `flowfault run`.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fault_user::experiment::{self, Options};
+use fault_user::report::model::Report;
+use fault_user::report::text::{self, Style};
+use fault_user::report::write::Owner;
+use fault_user::report::{OutDir, json};
+use fault_user::{plan, scenario};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::args::Run;
+use crate::exit::{self, Code};
+
+/// Runs a scenario; the exit code is the verdict.
+pub fn run(args: Run) -> Result<Code> {
+    let scenario = scenario::load(&args.scenario, &args.set)?;
+    let seed = args.seed.or(scenario.seed);
+    let planned = plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
+    if args.dry_run {
+        print!("{}", scenario::explain(&scenario));
+        tracing::debug!("{planned:#?}");
+        return Ok(exit::DONE);
+    }
+    let dir = args.out.clone().unwrap_or_else(|| default_dir(&scenario.name));
+    let out = OutDir::create(&dir, args.overwrite, Owner::behind_sudo()?)?;
+    let options = Options {
+        scenario: args.scenario.display().to_string(),
+        base_dir: base_dir(&args.scenario)?,
+        seed,
+        tier: args.evidence.map(Into::into),
+        kernel_log: kernel_log(),
+        janitor: true,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let (report, signal) = runtime.block_on(async {
+        let (tx, rx) = watch::channel(None);
+        listen(&tx)?;
+        let report = experiment::run(&scenario, &options, &out, rx).await?;
+        let signal = *tx.borrow();
+        anyhow::Ok((report, signal))
+    })?;
+    // Readers of files and outputs may still wait for something; nothing of it matters now.
+    runtime.shutdown_background();
+    out.write(&report)?;
+    out.hand_over()?;
+    show(&args, &report, &dir)?;
+    Ok(exit::of(&report, signal))
+}
+
+/// Turns SIGINT and SIGTERM into an orderly end.
+fn listen(tx: &watch::Sender<Option<i32>>) -> Result<()> {
+    for (kind, number) in
+        [(SignalKind::interrupt(), libc::SIGINT), (SignalKind::terminate(), libc::SIGTERM)]
+    {
+        let mut stream = signal(kind).context("cannot listen for signals")?;
+        let tx = tx.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                tx.send_if_modified(|s| s.is_none() && s.replace(number).is_none());
+            }
+        });
+    }
+    Ok(())
+}
+
+fn show(args: &Run, report: &Report, dir: &Path) -> Result<()> {
+    if args.json {
+        println!("{}", json::render(report)?);
+    } else if !args.quiet {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print!("{}", text::render(report, Style { colour, ..Style::default() }));
+        println!("results: {}", dir.display());
+    }
+    Ok(())
+}
+
+/// Level of the eBPF programs' own messages: FLOWFAULT_KERNEL_LOG, 0 (off) to 5 (trace).
+fn kernel_log() -> u32 {
+    std::env::var("FLOWFAULT_KERNEL_LOG").ok().and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
+fn base_dir(scenario: &Path) -> Result<PathBuf> {
+    let full = scenario
+        .canonicalize()
+        .with_context(|| format!("cannot find the directory of {}", scenario.display()))?;
+    Ok(full.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned))
+}
+
+fn default_dir(name: &str) -> PathBuf {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
+    Path::new("fault-runs").join(format!("{}-{now}", plain.trim_matches('-')))
+}
