@@ -111,13 +111,18 @@ impl Counted {
         for flow in flows {
             counted.slot(kernel, flow)?;
         }
-        for (id, planned) in (0u32..).zip(&plan.rules) {
-            let c = kernel.rule(id)?;
+        let rules = (0..plan.rules.len() as u32).map(|id| kernel.rule(id));
+        let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
+        for (id, (planned, c)) in (0u32..).zip(plan.rules.iter().zip(&rules)) {
             let name = names.rule(id);
             if c.whole > 0 {
                 counted.whole.push((name.clone(), c.whole));
             }
-            let may_miss = planned.may_miss;
+            // One entry of `faults` is one fault: a dead way out leaves nothing for the way in.
+            let met = plan.rules.iter().zip(&rules).any(|(other, c)| {
+                (other.step, other.entry) == (planned.step, planned.entry) && c.matched > 0
+            });
+            let may_miss = planned.may_miss || met;
             counted.audit.rules.push(RuleCounters { name, matched: c.matched, acted: c.acted, may_miss });
         }
         Ok(counted)

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl Janitor {
         let mut inherited: Vec<i32> = charge.outputs.iter().map(|(fd, _)| *fd).collect();
         inherited.extend(cgroup.hierarchy().detached_fd());
         let mut command = Command::new("/proc/self/exe");
-        command.arg("janitor").stdin(OwnedFd::from(theirs));
+        command.arg0("flowfault").arg("janitor").stdin(OwnedFd::from(theirs));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own: Ctrl-C is for the controller.
         command.process_group(0);
@@ -105,7 +106,10 @@ impl Janitor {
 
 impl Drop for Janitor {
     fn drop(&mut self) {
-        let told = self.line.write_all(DONE).and_then(|()| self.process.wait());
+        // It reads to the end, so the line must end before it is waited for.
+        let told = self.line.write_all(DONE);
+        let told = told.and_then(|()| self.line.shutdown(Shutdown::Write));
+        let told = told.and_then(|()| self.process.wait());
         if let Err(e) = told {
             tracing::warn!("the janitor does not answer: {e}");
         }

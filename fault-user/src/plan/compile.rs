@@ -131,12 +131,13 @@ fn markers(scenario: &Scenario, selectors: &[Selector]) -> Result<Vec<MarkerPlan
 
 fn rules(scenario: &Scenario) -> Vec<RulePlan> {
     let mut rules = Vec::new();
-    for (step, entry) in scenario.steps.iter().enumerate() {
-        for spec in &entry.faults {
+    for (step, of) in scenario.steps.iter().enumerate() {
+        for (entry, spec) in of.faults.iter().enumerate() {
             for direction in spec.direction.each() {
                 let id = rules.len() as u32;
                 rules.push(RulePlan {
                     step,
+                    entry,
                     flow: spec.flow.0,
                     direction: *direction,
                     rule: rule(id, spec),

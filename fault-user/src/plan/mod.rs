@@ -49,6 +49,8 @@ pub struct MarkerPlan {
 pub struct RulePlan {
     /// Index of the step that arms it.
     pub step: usize,
+    /// Index among the faults of that step: both directions of one `faults` entry share it.
+    pub entry: usize,
     /// Index of the flow.
     pub flow: usize,
     /// Which packets of the flow.
