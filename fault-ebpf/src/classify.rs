@@ -98,9 +98,8 @@ fn by_tuple(tuple: &Tuple, facts: &'static mut Facts) -> Option<Owned> {
 fn release(tuple: &Tuple) {
     let Some(cookie) = TUPLES.get_ptr(tuple) else { return };
     // SAFETY: live map values, null-checked.
-    let closed = unsafe {
-        SOCKETS.get_ptr(*cookie).is_some_and(|s| (*s).state & SOCKET_CLOSED != 0)
-    };
+    let closed =
+        unsafe { SOCKETS.get_ptr(*cookie).is_some_and(|s| (*s).state & SOCKET_CLOSED != 0) };
     if closed {
         // Failure means that somebody else removed it: the aim is reached.
         let _ = TUPLES.remove(tuple);

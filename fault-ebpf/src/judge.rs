@@ -11,9 +11,7 @@ use fault_common::table::{AttemptKey, SOCKET_IRS, SOCKET_ISN, SeenKey, SocketEnt
 use crate::atomic;
 use crate::classify::Owned;
 use crate::emit::count;
-use crate::maps::{
-    ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, LEASE, LEASED, RULES, SEED, SEEN, SLOTS,
-};
+use crate::maps::{ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, LEASE, LEASED, RULES, SEED, SEEN, SLOTS};
 
 /// The verdict, and the rule behind it.
 pub struct Judgement {
@@ -84,7 +82,13 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<&'static Chain> {
 }
 
 #[inline(always)]
-fn apply(chain: &Chain, socket: &SocketEntry, owned: &Owned, dir: Direction, pos: u32) -> Judgement {
+fn apply(
+    chain: &Chain,
+    socket: &SocketEntry,
+    owned: &Owned,
+    dir: Direction,
+    pos: u32,
+) -> Judgement {
     let segs = owned.facts.segs;
     let key = AttemptKey { slot_dir: socket.slot * 2 + dir as u32, seq: owned.facts.seq };
     let chance = has_chance(chain);

@@ -1,8 +1,8 @@
 //! The TC programs' one path, for both directions.
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
 use fault_common::event::{KIND_RX, KIND_TX, VERDICT_DROP, VERDICT_PASS, tcp};
@@ -115,7 +115,14 @@ fn log(ctx: &TcContext, owned: &Owned, dir: Direction, judgement: &Judgement) {
     debug!(
         ctx,
         "cpu {} cookie {} dir {} flags {:x} seq {} len {} ack {} segs {}: {}",
-        cpu, owned.cookie, dir as u8, facts.flags, facts.seq, facts.payload, facts.ack, facts.segs,
+        cpu,
+        owned.cookie,
+        dir as u8,
+        facts.flags,
+        facts.seq,
+        facts.payload,
+        facts.ack,
+        facts.segs,
         if judgement.dropped { "dropped" } else { "passed" },
     );
 }

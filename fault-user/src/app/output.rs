@@ -259,6 +259,7 @@ impl Reader {
     fn send(&self, text: Bytes, at: u64) {
         let text = text.strip_suffix(b"\r").map_or_else(|| text.clone(), |t| text.slice_ref(t));
         // The receiver is gone only when the run is over.
-        let _ = self.events.send(AppEvent::Line { app: self.app, stream: Some(self.stream), at, text });
+        let _ =
+            self.events.send(AppEvent::Line { app: self.app, stream: Some(self.stream), at, text });
     }
 }

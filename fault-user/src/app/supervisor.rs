@@ -128,7 +128,8 @@ impl Supervisor {
                 Ok(status) => {
                     flush(&flushes).await;
                     // The receiver is gone only when the run is over.
-                    let _ = events.send(AppEvent::Exited { app, at: clock::monotonic_ns(), status });
+                    let _ =
+                        events.send(AppEvent::Exited { app, at: clock::monotonic_ns(), status });
                 }
                 Err(e) => tracing::error!("cannot wait for an app: {e}"),
             }
@@ -194,7 +195,8 @@ impl Managed {
         command.args(&self.spec.command[1..]).envs(&self.spec.env).current_dir(&self.spec.cwd);
         command.stdin(Stdio::null());
         for (stream, channel) in &self.channels {
-            let end = channel.theirs.try_clone().map_err(AppError::io("share an output channel"))?;
+            let end =
+                channel.theirs.try_clone().map_err(AppError::io("share an output channel"))?;
             match stream {
                 Stream::Stdout => command.stdout(end),
                 Stream::Stderr => command.stderr(end),
@@ -244,8 +246,8 @@ fn become_user(id: &Identity, name: &std::ffi::CStr) -> io::Result<()> {
 /// The program cannot be started or the file not made; both are named.
 pub fn spawn_plain(argv: &[String], cwd: &Path, log: &Path) -> Result<Child, AppError> {
     let what = || format!("run {argv:?} in {}", cwd.display());
-    let file = std::fs::File::create(log)
-        .map_err(AppError::io(format!("write {}", log.display())))?;
+    let file =
+        std::fs::File::create(log).map_err(AppError::io(format!("write {}", log.display())))?;
     let copy = file.try_clone().map_err(AppError::io(what()))?;
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]).current_dir(cwd).stdin(Stdio::null()).stdout(file).stderr(copy);

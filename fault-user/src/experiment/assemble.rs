@@ -48,8 +48,7 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     if let Err(e) = write_events(&state, &names, t0, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
-    let findings =
-        audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
+    let findings = audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
     note_findings(&mut state, &findings, &counted);
     note_absent(&mut state);
 
@@ -123,7 +122,12 @@ impl Counted {
                 (other.step, other.entry) == (planned.step, planned.entry) && c.matched > 0
             });
             let may_miss = planned.may_miss || met;
-            counted.audit.rules.push(RuleCounters { name, matched: c.matched, acted: c.acted, may_miss });
+            counted.audit.rules.push(RuleCounters {
+                name,
+                matched: c.matched,
+                acted: c.acted,
+                may_miss,
+            });
         }
         Ok(counted)
     }
@@ -192,12 +196,7 @@ fn kernel_release() -> String {
     uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
 }
 
-fn write_events(
-    state: &State<'_>,
-    names: &Names,
-    t0: u64,
-    out: &OutDir,
-) -> std::io::Result<()> {
+fn write_events(state: &State<'_>, names: &Names, t0: u64, out: &OutDir) -> std::io::Result<()> {
     let file = BufWriter::new(File::create(out.path().join("events.jsonl"))?);
     let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
     let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);

@@ -90,7 +90,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         if over(state, &timeline, &execs, hard_stop, now) {
             break;
         }
-        let due = [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
+        let due =
+            [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
         let due = due.into_iter().flatten().min().unwrap_or(renew_at);
         let wait = Duration::from_nanos(due.saturating_sub(clock::monotonic_ns()));
         let input = next(stage, state, Some(Instant::now() + wait)).await;

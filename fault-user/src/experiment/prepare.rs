@@ -92,7 +92,10 @@ pub async fn prepare(
     register_apps(&mut kernel, &plan, &supervisor)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
-        Some(Janitor::start(&charge, &cgroup, &supervisor).map_err(RunError::io("start the janitor"))?)
+        Some(
+            Janitor::start(&charge, &cgroup, &supervisor)
+                .map_err(RunError::io("start the janitor"))?,
+        )
     } else {
         None
     };

@@ -210,7 +210,8 @@ impl<'a> State<'a> {
         }
         if let What::Overflow { .. } = entry.what {
             self.overflow(entry.flow.unwrap_or(NO_FLOW));
-        } else if let Some(flow) = entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
+        } else if let Some(flow) =
+            entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
         {
             self.appeared[flow] = true;
             if let Some(state) = state_of(&entry.what) {
@@ -258,7 +259,9 @@ impl<'a> State<'a> {
     pub fn log(&self, t0: u64) -> Vec<LogLine> {
         let ms = |at: u64| (at as f64 - t0 as f64) / 1e6;
         let lines = self.lines.iter();
-        lines.map(|(at, app, l)| LogLine { app: AppId(*app), t_ms: ms(*at), line: l.clone() }).collect()
+        lines
+            .map(|(at, app, l)| LogLine { app: AppId(*app), t_ms: ms(*at), line: l.clone() })
+            .collect()
     }
 }
 

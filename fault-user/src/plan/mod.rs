@@ -78,7 +78,10 @@ impl Plan {
     ///
     /// # Errors
     /// More rules on one flow and direction than a chain holds.
-    pub fn chains(&self, active: &[RuleId]) -> Result<BTreeMap<(u32, Direction), Chain>, PlanError> {
+    pub fn chains(
+        &self,
+        active: &[RuleId],
+    ) -> Result<BTreeMap<(u32, Direction), Chain>, PlanError> {
         let mut chains = BTreeMap::new();
         for id in active {
             let planned = self.rule(*id);

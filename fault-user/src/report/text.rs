@@ -24,10 +24,7 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self {
-            colour: false,
-            width: 80,
-        }
+        Self { colour: false, width: 80 }
     }
 }
 
@@ -81,12 +78,7 @@ fn undelivered(page: &mut Page, listed: &[&SendReport]) {
     for (send, id) in shown.iter().zip(&ids) {
         let mark = format!("{id:id_width$}  {}", send.verdict.name());
         let hang = id_width + word_width + 6;
-        page.item(
-            (&mark, view::grade(send.verdict)),
-            2,
-            hang,
-            &words::visible(&send.why),
-        );
+        page.item((&mark, view::grade(send.verdict)), 2, hang, &words::visible(&send.why));
     }
     let more = listed.len() - shown.len();
     if more > 0 {
@@ -100,16 +92,9 @@ fn expectations(page: &mut Page, report: &Report) {
     }
     page.heading("Expectations");
     for expectation in &report.expectations {
-        let mark = if expectation.held {
-            ("held", Grade::Good)
-        } else {
-            ("FAILED", Grade::Bad)
-        };
+        let mark = if expectation.held { ("held", Grade::Good) } else { ("FAILED", Grade::Bad) };
         page.item(mark, 2, 10, &words::visible(&expectation.text));
-        page.indented(
-            10,
-            &format!("observed: {}", words::visible(&expectation.observed)),
-        );
+        page.indented(10, &format!("observed: {}", words::visible(&expectation.observed)));
     }
 }
 
@@ -130,12 +115,7 @@ fn remarks(page: &mut Page, report: &Report) {
         page.item(("Events", Grade::Bad), 0, 10, &text);
     }
     for warning in &report.warnings {
-        page.item(
-            ("Warning", Grade::Doubtful),
-            0,
-            10,
-            &words::visible(warning),
-        );
+        page.item(("Warning", Grade::Doubtful), 0, 10, &words::visible(warning));
     }
     // Not wrapped: it is there to be copied.
     page.unbroken("Replay", 10, &view::replay(report));
@@ -143,26 +123,14 @@ fn remarks(page: &mut Page, report: &Report) {
 
 fn evidence(report: &Report) -> String {
     let spots = &report.evidence.blind_spots;
-    let blind = if spots.is_empty() {
-        "none known".to_owned()
-    } else {
-        words::visible(&spots.join(", "))
-    };
-    format!(
-        "{}; blind spots: {blind}",
-        words::visible(&report.evidence.tier)
-    )
+    let blind =
+        if spots.is_empty() { "none known".to_owned() } else { words::visible(&spots.join(", ")) };
+    format!("{}; blind spots: {blind}", words::visible(&report.evidence.tier))
 }
 
 fn app_line(app: &AppReport) -> String {
-    let end = app
-        .exited_ms
-        .map_or(String::new(), |at| format!(" at {}", words::time(at)));
-    format!(
-        "{} {}{end}",
-        words::visible(&app.name),
-        words::visible(&app.status)
-    )
+    let end = app.exited_ms.map_or(String::new(), |at| format!(" at {}", words::time(at)));
+    format!("{} {}{end}", words::visible(&app.name), words::visible(&app.status))
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use crate::exit::{self, Code};
 pub fn run(args: Run) -> Result<Code> {
     let scenario = scenario::load(&args.scenario, &args.set)?;
     let seed = args.seed.or(scenario.seed);
-    let planned = plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
+    let planned =
+        plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
     if args.dry_run {
         print!("{}", scenario::explain(&scenario));
         tracing::debug!("{planned:#?}");
