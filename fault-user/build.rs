@@ -58,6 +58,8 @@ fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
     let vars = [
         // -Zbuild-std on a stable compiler.
         ("RUSTC_BOOTSTRAP", "1".into()),
+        // aya-build turns each line of cargo's progress into a warning; errors still come.
+        ("CARGO_TERM_QUIET", "true".into()),
         ("LD_LIBRARY_PATH", with_first(&libs, "LD_LIBRARY_PATH")?),
         ("PATH", with_first(linker.parent().context("bpf-linker has no directory")?, "PATH")?),
     ];

@@ -8,6 +8,7 @@
 //! descriptors, cgroups are removed by their guard.
 
 mod assemble;
+mod counted;
 mod drive;
 mod ending;
 mod interfaces;

@@ -24,7 +24,7 @@ pub fn explain(scenario: &Scenario) -> String {
     let _ = writeln!(out, "  ends      {end}");
     let late = scenario
         .late_after
-        .map_or("4 x the flow's smallest rtt, at least 1s".into(), |d| format_duration(d));
+        .map_or("4 x the flow's smallest rtt, at least 1s".into(), format_duration);
     let _ = writeln!(out, "  late      after {late}");
     section(&mut out, "apps", scenario.apps.iter().map(app));
     section(&mut out, "flows", scenario.flows.iter().map(|f| flow(scenario, f)));
