@@ -67,14 +67,28 @@ fn an_app_cannot_steer_the_terminal() {
 #[test]
 fn only_twenty_messages_get_a_line() {
     let mut report = sample::quiet();
-    report.sends = (0..23)
-        .map(|i| sample::send(&format!("m{i}"), Verdict::Late, f64::from(i), "slow"))
-        .collect();
+    // No two neighbours fare alike, or they would share a line.
+    let verdict = |i| if i % 2 == 0 { Verdict::Pending } else { Verdict::Late };
+    report.sends =
+        (0..23).map(|i| sample::send(&format!("m{i}"), verdict(i), f64::from(i), "slow")).collect();
     let text = plain(&report);
     assert!(text.contains("  m19  late  slow\n") && !text.contains("m20"), "{text}");
     assert!(text.contains("  ... and 3 more: see report.json\n"), "{text}");
     report.sends.truncate(20);
     assert!(!plain(&report).contains("more: see"));
+}
+
+#[test]
+fn messages_that_fared_alike_share_a_line() {
+    let mut report = sample::quiet();
+    let send = |i, v| sample::send(&format!("m{i}"), v, f64::from(i), &format!("bytes {i}"));
+    report.sends = (0..40).map(|i| send(i, Verdict::SilentLoss)).collect();
+    report.sends.extend((40..42).map(|i| send(i, Verdict::Late)));
+    let text = plain(&report);
+    assert!(text.contains("  m0   silent_loss  bytes 0\n"), "{text}");
+    assert!(text.contains("  m1 to m39: 39 more silent_loss, likewise\n"), "{text}");
+    assert!(text.contains("  m41  late         bytes 41\n"), "{text}");
+    assert!(!text.contains("more: see"), "{text}");
 }
 
 #[test]
