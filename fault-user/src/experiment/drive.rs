@@ -19,6 +19,8 @@ use crate::timeline::{Act, Timeline};
 /// A lease lasts this long and is renewed four times as often as it would need to be.
 const LEASE: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(500);
+/// What the controller has to lift the faults itself once `duration` is up.
+const AFTER_STOP: Duration = Duration::from_millis(500);
 
 /// What can happen next.
 pub enum Input {
@@ -109,8 +111,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
 
 fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u64>) {
     let until = now + LEASE.as_nanos() as u64;
-    // No lease reaches beyond the hard stop: the kernel itself ends the faults then.
-    let until = hard_stop.map_or(until, |stop| stop.min(until));
+    // No lease reaches far beyond the hard stop: the kernel itself ends the faults then.
+    let until = hard_stop.map_or(until, |stop| until.min(stop + AFTER_STOP.as_nanos() as u64));
     if let Err(e) = stage.kernel.renew_lease(until) {
         state.fail(e.to_string());
     }

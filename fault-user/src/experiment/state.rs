@@ -117,8 +117,12 @@ impl<'a> State<'a> {
     /// An app was started.
     pub fn started(&mut self, app: usize, pid: u32) {
         let now = clock::monotonic_ns();
-        self.apps[app].pid = Some(pid);
-        self.apps[app].started = Some(now);
+        let state = &mut self.apps[app];
+        state.pid = Some(pid);
+        state.started = Some(now);
+        // A step may start it again after it has ended.
+        (state.exited, state.exit_code, state.status) = (None, None, None);
+        state.asked_to_end = false;
         if let Some(outcomes) = &self.scenario.apps[app].outcomes {
             let offset = clock::realtime_offset_ns();
             let parser = OutcomeParser::new(app as u32, outcomes, now, offset);

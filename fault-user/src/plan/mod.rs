@@ -2,6 +2,8 @@
 //! nothing here asks the machine anything, so it can be printed, compared and tested anywhere.
 
 mod compile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
