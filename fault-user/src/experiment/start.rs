@@ -87,5 +87,5 @@ pub fn with_output(why: String, state: &State<'_>, app: usize) -> String {
     if last.is_empty() {
         return format!("{why}; it has written nothing");
     }
-    format!("{why}; its last output:\n    {}", last.join("\n    "))
+    format!("{why}; its last output: {}", last.join(" | "))
 }
