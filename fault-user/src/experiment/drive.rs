@@ -31,12 +31,12 @@ pub enum Input {
     Stop(i32),
 }
 
-/// Waits for the next thing to happen, at most until `deadline`.
+/// Waits for the next thing to happen, at most until `deadline`. In fair order: an app that never
+/// stops writing must not keep a deadline or the kernel's events waiting.
 pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Instant>) -> Input {
     let far = Instant::now() + Duration::from_secs(3600);
     let stopped = state.interrupted.is_some();
     tokio::select! {
-        biased;
         Ok(signal) = state.stop.wait_for(Option::is_some), if !stopped => {
             Input::Stop(signal.unwrap_or(libc::SIGTERM))
         }

@@ -1,6 +1,6 @@
 //! What a run knows at any moment, and how each thing that happens changes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use fault_common::event::NO_FLOW;
@@ -58,6 +58,8 @@ pub struct State<'a> {
     pub interrupted: Option<i32>,
     pub apps: Vec<AppState>,
     pub ledger: Ledger,
+    /// Cookies of observed sockets that have not been seen to close.
+    pub open: HashSet<u64>,
     pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
@@ -85,6 +87,7 @@ impl<'a> State<'a> {
             interrupted: None,
             apps: scenario.apps.iter().map(|_| AppState::default()).collect(),
             ledger: Ledger::new(),
+            open: HashSet::new(),
             messages: Vec::new(),
             lines: Vec::new(),
             appeared: vec![false; scenario.flows.len()],
@@ -206,7 +209,11 @@ impl<'a> State<'a> {
     }
 
     fn entry(&mut self, mut entry: Entry, stage: &mut Stage) {
+        if let What::Closed { .. } = entry.what {
+            self.open.remove(&entry.cookie);
+        }
         if let What::Opened { .. } = entry.what {
+            self.open.insert(entry.cookie);
             self.remember_comm(entry.pid);
             if entry.flow.is_none() {
                 entry.flow = self.assign_late(&entry, stage);
