@@ -20,6 +20,9 @@ use super::{AppError, tail};
 use crate::clock;
 use crate::scenario::model::{self, App, OutcomeSource};
 
+/// Lines that may wait for the controller; an app that writes faster waits as well.
+const BACKLOG: usize = 1024;
+
 /// What apps do. Times are CLOCK_MONOTONIC ns.
 #[derive(Debug, Clone)]
 pub enum AppEvent {
@@ -48,7 +51,7 @@ pub enum AppEvent {
 /// All apps of a run.
 pub struct Supervisor {
     apps: Vec<Managed>,
-    events: mpsc::UnboundedSender<AppEvent>,
+    events: mpsc::Sender<AppEvent>,
 }
 
 struct Managed {
@@ -70,8 +73,8 @@ impl Supervisor {
         specs: &[App],
         cgroup: &RunCgroup,
         dir: &Path,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<AppEvent>), AppError> {
-        let (events, receiver) = mpsc::unbounded_channel();
+    ) -> Result<(Self, mpsc::Receiver<AppEvent>), AppError> {
+        let (events, receiver) = mpsc::channel(BACKLOG);
         let apps = specs.iter().enumerate().map(|(i, spec)| {
             let mut managed = Managed {
                 identity: user::resolve(&spec.name, spec.user.as_deref())?,
@@ -128,8 +131,9 @@ impl Supervisor {
                 Ok(status) => {
                     flush(&flushes).await;
                     // The receiver is gone only when the run is over.
-                    let _ =
-                        events.send(AppEvent::Exited { app, at: clock::monotonic_ns(), status });
+                    let _ = events
+                        .send(AppEvent::Exited { app, at: clock::monotonic_ns(), status })
+                        .await;
                 }
                 Err(e) => tracing::error!("cannot wait for an app: {e}"),
             }
@@ -172,7 +176,7 @@ impl Managed {
         &mut self,
         app: usize,
         dir: &Path,
-        events: &mpsc::UnboundedSender<AppEvent>,
+        events: &mpsc::Sender<AppEvent>,
     ) -> Result<(), AppError> {
         for stream in Stream::BOTH {
             let channel = Channel::open(self.spec.stdio == model::Stdio::Socket)?;

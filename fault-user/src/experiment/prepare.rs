@@ -28,7 +28,7 @@ pub struct Stage {
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
-    pub app_events: mpsc::UnboundedReceiver<AppEvent>,
+    pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
     pub remotes: Vec<Resolved>,
     pub plan: Plan,
