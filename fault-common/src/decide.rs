@@ -14,13 +14,19 @@ pub struct Facts {
     pub flow: u32,
     /// Which socket of the flow it is (nth of its selector).
     pub nth: u32,
-    /// Stream position of the packet's first byte.
+    /// Stream position of the packet's first byte; with [`UNPLACED`] if it has none.
     pub pos: u64,
-    /// How often a packet at this position has been lost before.
+    /// How often a packet at this position has been lost before. Of an unplaced one: how often
+    /// one has been judged, for they all stand at the same position.
     pub attempt: u32,
     /// Wire packets that the packet stands for, at least 1.
     pub segs: u32,
 }
+
+/// Set in [`Facts::pos`] of a packet without a byte of a stream: a pure acknowledgement, a
+/// datagram. Such packets repeat a position without being copies of each other, and must not
+/// share the draws of the bytes that come to stand there.
+pub const UNPLACED: u64 = 1 << 47;
 
 /// What happens to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -176,7 +176,7 @@ pub struct SeenKey {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptKey {
-    /// Slot of the socket times 2 plus direction.
+    /// Slot of the socket times 2 plus direction; top bit: packets without a place in the stream.
     pub slot_dir: u32,
     /// Sequence number of the first byte.
     pub seq: u32,

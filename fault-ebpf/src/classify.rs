@@ -2,10 +2,12 @@
 //! behind it.
 
 use fault_common::rule::Direction;
+use fault_common::stats::Global;
 use fault_common::table::{SOCKET_CLOSED, SocketEntry, Tuple};
 
 use crate::atomic;
 use crate::ctx::Skb;
+use crate::emit;
 use crate::maps::{PORTS, SOCKETS, TUPLES};
 use crate::parse::{self, Facts, IPPROTO_TCP, Ports};
 
@@ -55,7 +57,10 @@ fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
     }
     let cookie = skb.cookie();
     if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
-        let facts = parse::parse(skb, l2)?;
+        let Some(facts) = parse::parse(skb, l2) else {
+            emit::count(Global::Unparsed, 1);
+            return None;
+        };
         return Some(Owned { cookie, socket, facts });
     }
     let facts = parse::parse(skb, l2)?;

@@ -72,9 +72,10 @@ fn tell(skb: Skb, owned: &Owned, dir: Direction, judgement: &Judgement) {
     let socket = unsafe { &mut *owned.socket };
     let facts = &owned.facts;
     let control = facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
+    let acks = facts.flags & tcp::ACK != 0;
     let news = match dir {
         Direction::Egress => facts.payload > 0,
-        Direction::Ingress => facts.flags & tcp::ACK != 0 && facts.ack != socket.last_ack,
+        Direction::Ingress => acks && facts.ack != socket.last_ack,
     };
     if !(news || control || judgement.dropped) {
         return;
@@ -83,7 +84,8 @@ fn tell(skb: Skb, owned: &Owned, dir: Direction, judgement: &Judgement) {
         Direction::Egress => (KIND_TX, facts.tuple.sport, facts.tuple.dport),
         Direction::Ingress => (KIND_RX, facts.tuple.dport, facts.tuple.sport),
     };
-    if matches!(dir, Direction::Ingress) && !judgement.dropped {
+    // Without the flag the field means nothing (RFC 9293, 3.1).
+    if matches!(dir, Direction::Ingress) && acks && !judgement.dropped {
         socket.last_ack = facts.ack;
     }
     let retrans = match dir {
