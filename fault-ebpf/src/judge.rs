@@ -139,7 +139,7 @@ fn has_chance(chain: &Chain) -> bool {
 #[inline(always)]
 fn attempt_key(slot: u32, owned: &Owned, dir: Direction, placed: bool) -> AttemptKey {
     let apart = (!placed as u32) << 31;
-    AttemptKey { slot_dir: slot * 2 + dir as u32 | apart, seq: owned.facts.seq }
+    AttemptKey { slot_dir: (slot * 2 + dir as u32) | apart, seq: owned.facts.seq }
 }
 
 /// In place where it can be: inserting into an LRU takes a new entry each time.
