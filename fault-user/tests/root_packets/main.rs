@@ -2,9 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
+mod budget;
 mod dissect;
+mod egress;
+mod epochs;
 mod generate;
+mod lease;
+mod marks;
 mod model;
+mod object;
 mod oracle;
 mod packet;
 mod rig;
+mod ring;

@@ -39,7 +39,7 @@ pub struct Socket {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Past {
     /// Sequence number of the first payload byte, per direction.
-    first: [Option<u32>; 2],
+    pub first: [Option<u32>; 2],
     last_ack: u32,
     pub counters: [SlotCounters; 2],
 }

@@ -105,7 +105,8 @@ impl Rig {
         self.check_counters(events.len() as u64);
     }
 
-    fn check_counters(&self, events: u64) {
+    /// All counters must be the model's; so many events were read.
+    pub fn check_counters(&self, events: u64) {
         for (socket, past) in &self.model.sockets {
             for dir in Direction::BOTH {
                 let is = self.kernel.slot(socket.slot, dir).unwrap();

@@ -1,0 +1,37 @@
+//! What the verifier walks. It gives up at 1 000 000 instructions; half of that leaves room for
+//! kernels that prune less than this one.
+
+use fault_common::table::{ANY_APP, MAX_SELECTORS, Selector};
+use fault_user::kernel::{Kernel, Setup};
+
+use crate::rig::setup;
+
+const BOUND: u32 = 500_000;
+
+#[test]
+fn each_program_is_verified_within_half_of_the_limit() {
+    let selector = Selector {
+        app: ANY_APP,
+        flow: 0,
+        flags: 0,
+        remote: 0,
+        nth: 1,
+        max_flows: 1,
+        proto: 6,
+        lport: 0,
+        laddr: [0; 4],
+    };
+    // The number of selectors is a constant to the verifier: it walks the loop that often.
+    let selectors = vec![selector; MAX_SELECTORS as usize];
+    // With the log level on, so that its code is walked too.
+    let kernel = Kernel::load(&Setup { selectors, log_level: 5, ..setup(1) }).unwrap();
+    let counts = kernel.verified_instructions().unwrap();
+    let names: Vec<&str> = counts.iter().map(|(name, _)| name.as_str()).collect();
+    for needed in ["egress_l2", "ingress_l2", "egress_l3", "ingress_l3", "connect4", "connect6"] {
+        assert!(names.contains(&needed), "{needed} is not among {names:?}");
+    }
+    for (name, count) in counts {
+        println!("{name}: {count} instructions verified");
+        assert!(count < BOUND, "{name}: {count} instructions verified, the bound is {BOUND}");
+    }
+}
