@@ -1,5 +1,4 @@
 //! Link options of the BPF object that cannot be said in the manifest.
-#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

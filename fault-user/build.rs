@@ -10,22 +10,15 @@ use anyhow::{Context as _, Result, anyhow};
 use aya_build::{Package, Toolchain};
 
 fn main() -> Result<()> {
-    for var in [
-        toolchain::FORCED,
-        toolchain::SOURCE,
-        "RUSTUP_TOOLCHAIN",
-        "CARGO_HOME",
-        "AYA_BUILD_SKIP",
-    ] {
+    for var in
+        [toolchain::FORCED, toolchain::SOURCE, "RUSTUP_TOOLCHAIN", "CARGO_HOME", "AYA_BUILD_SKIP"]
+    {
         println!("cargo:rerun-if-env-changed={var}");
     }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build/toolchain.rs");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../fault-ebpf");
-    println!(
-        "cargo:rerun-if-changed={}",
-        root.join("../fault-common/src").display()
-    );
+    println!("cargo:rerun-if-changed={}", root.join("../fault-common/src").display());
 
     if env::var("AYA_BUILD_SKIP").is_ok_and(|v| v == "1" || v.eq_ignore_ascii_case("true")) {
         // For docs and lints without a toolchain; the loader says what such an object is.
@@ -41,9 +34,7 @@ fn main() -> Result<()> {
     aya_build::build_ebpf(
         [Package {
             name: "fault-ebpf",
-            root_dir: root
-                .to_str()
-                .context("the path of this checkout is not UTF-8")?,
+            root_dir: root.to_str().context("the path of this checkout is not UTF-8")?,
             ..Package::default()
         }],
         Toolchain::Custom(&compiler.name),
@@ -54,10 +45,7 @@ fn main() -> Result<()> {
 /// Sets what the cargo that aya-build starts has to inherit.
 fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
     let version = compiler.verbose_version().with_context(|| {
-        format!(
-            "rustc of the toolchain `{}` does not run: reinstall it",
-            compiler.name
-        )
+        format!("rustc of the toolchain `{}` does not run: reinstall it", compiler.name)
     })?;
     let major = toolchain::llvm_major(&version)
         .with_context(|| format!("`{}` does not say which LLVM it has", compiler.name))?;
@@ -70,14 +58,10 @@ fn prepare_child(compiler: &toolchain::Compiler, linker: &Path) -> Result<()> {
     let vars = [
         // -Zbuild-std on a stable compiler.
         ("RUSTC_BOOTSTRAP", "1".into()),
+        // aya-build turns each line of cargo's progress into a warning; errors still come.
+        ("CARGO_TERM_QUIET", "true".into()),
         ("LD_LIBRARY_PATH", with_first(&libs, "LD_LIBRARY_PATH")?),
-        (
-            "PATH",
-            with_first(
-                linker.parent().context("bpf-linker has no directory")?,
-                "PATH",
-            )?,
-        ),
+        ("PATH", with_first(linker.parent().context("bpf-linker has no directory")?, "PATH")?),
     ];
     for (name, value) in vars {
         // SAFETY: a build script has one thread here; nothing reads the environment meanwhile.

@@ -14,13 +14,19 @@ pub struct Facts {
     pub flow: u32,
     /// Which socket of the flow it is (nth of its selector).
     pub nth: u32,
-    /// Stream position of the packet's first byte.
+    /// Stream position of the packet's first byte; with [`UNPLACED`] if it has none.
     pub pos: u64,
-    /// How often a packet at this position has been lost before.
+    /// How often a packet at this position has been lost before. Of an unplaced one: how often
+    /// one has been judged, for they all stand at the same position.
     pub attempt: u32,
     /// Wire packets that the packet stands for, at least 1.
     pub segs: u32,
 }
+
+/// Set in [`Facts::pos`] of a packet without a byte of a stream: a pure acknowledgement, a
+/// datagram. Such packets repeat a position without being copies of each other, and must not
+/// share the draws of the bytes that come to stand there.
+pub const UNPLACED: u64 = 1 << 47;
 
 /// What happens to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +96,7 @@ pub fn decide(chain: &Chain, facts: &Facts, mut seen: impl FnMut(u32, &Rule) -> 
             break;
         }
         let rule = &chain.rules[i];
-        let before = if needs_ordinal(rule) {
-            seen(i as u32, rule)
-        } else {
-            0
-        };
+        let before = if needs_ordinal(rule) { seen(i as u32, rule) } else { 0 };
         if decide_rule(rule, facts, before) {
             return Fate::Drop(i as u32);
         }
@@ -110,30 +112,16 @@ mod tests {
     use super::*;
 
     fn facts(segs: u32) -> Facts {
-        Facts {
-            seed: 7,
-            flow: 0,
-            nth: 2,
-            pos: 0,
-            attempt: 0,
-            segs,
-        }
+        Facts { seed: 7, flow: 0, nth: 2, pos: 0, attempt: 0, segs }
     }
 
     fn rule(kind: u32, arg: u64) -> Rule {
-        Rule {
-            kind,
-            arg,
-            ..Rule::NONE
-        }
+        Rule { kind, arg, ..Rule::NONE }
     }
 
     /// Numbers of the packets that `rule` loses of the first `n`, one at a time.
     fn lost(rule: &Rule, n: u64) -> Vec<u64> {
-        (0..n)
-            .filter(|seen| decide_rule(rule, &facts(1), *seen))
-            .map(|seen| seen + 1)
-            .collect()
+        (0..n).filter(|seen| decide_rule(rule, &facts(1), *seen)).map(|seen| seen + 1).collect()
     }
 
     #[test]
@@ -181,32 +169,13 @@ mod tests {
     #[test]
     fn random_loss_has_its_rate_and_retransmissions_draw_anew() {
         let p32 = (0.3 * P_ALWAYS as f64) as u64;
-        let rule = Rule {
-            kind: LOSS_RANDOM,
-            p32,
-            ..Rule::NONE
-        };
-        let at = |pos, attempt| {
-            decide_rule(
-                &rule,
-                &Facts {
-                    pos,
-                    attempt,
-                    ..facts(1)
-                },
-                0,
-            )
-        };
+        let rule = Rule { kind: LOSS_RANDOM, p32, ..Rule::NONE };
+        let at = |pos, attempt| decide_rule(&rule, &Facts { pos, attempt, ..facts(1) }, 0);
         let first: Vec<bool> = (0..100_000).map(|i| at(i * 1448, 0)).collect();
         let hits = first.iter().filter(|x| **x).count();
         assert!(hits.abs_diff(30_000) < 725, "{hits}");
-        let both = (0..100_000)
-            .filter(|i| first[*i as usize] && at(i * 1448, 1))
-            .count();
-        assert!(
-            both.abs_diff(9_000) < 453,
-            "{both}: sd = sqrt(n 0.09 0.91) = 90.5"
-        );
+        let both = (0..100_000).filter(|i| first[*i as usize] && at(i * 1448, 1)).count();
+        assert!(both.abs_diff(9_000) < 453, "{both}: sd = sqrt(n 0.09 0.91) = 90.5");
     }
 
     proptest! {

@@ -65,15 +65,8 @@ pub struct Rule {
 
 impl Rule {
     /// A rule that never fires.
-    pub const NONE: Self = Self {
-        kind: 0,
-        id: 0,
-        p32: 0,
-        arg: 0,
-        nth_len: 0,
-        _pad: 0,
-        nth: [0; NTH_LEN],
-    };
+    pub const NONE: Self =
+        Self { kind: 0, id: 0, p32: 0, arg: 0, nth_len: 0, _pad: 0, nth: [0; NTH_LEN] };
 }
 
 /// The rules of one flow and direction, in stacking order.
@@ -90,11 +83,7 @@ pub struct Chain {
 
 impl Chain {
     /// No fault at all.
-    pub const EMPTY: Self = Self {
-        len: 0,
-        _pad: 0,
-        rules: [Rule::NONE; CHAIN_LEN],
-    };
+    pub const EMPTY: Self = Self { len: 0, _pad: 0, rules: [Rule::NONE; CHAIN_LEN] };
 }
 
 /// Where the chain of a flow and direction stands in the table, for the epoch's bank.

@@ -26,11 +26,8 @@ impl SlotCounters {
         self.dropped += other.dropped;
         if other.lost_events > 0 {
             let none_yet = self.lost_events == 0;
-            self.lost_first = if none_yet {
-                other.lost_first
-            } else {
-                self.lost_first.min(other.lost_first)
-            };
+            self.lost_first =
+                if none_yet { other.lost_first } else { self.lost_first.min(other.lost_first) };
             self.lost_last = self.lost_last.max(other.lost_last);
             self.lost_events += other.lost_events;
         }
@@ -78,25 +75,9 @@ mod tests {
 
     #[test]
     fn adding_cpus_keeps_the_first_and_the_last_loss() {
-        let mut sum = SlotCounters {
-            packets: 1,
-            ..SlotCounters::default()
-        };
-        sum.add(&SlotCounters {
-            lost_events: 2,
-            lost_first: 50,
-            lost_last: 90,
-            ..sum
-        });
-        sum.add(&SlotCounters {
-            lost_events: 1,
-            lost_first: 40,
-            lost_last: 60,
-            ..sum
-        });
-        assert_eq!(
-            (sum.packets, sum.lost_events, sum.lost_first, sum.lost_last),
-            (4, 3, 40, 90)
-        );
+        let mut sum = SlotCounters { packets: 1, ..SlotCounters::default() };
+        sum.add(&SlotCounters { lost_events: 2, lost_first: 50, lost_last: 90, ..sum });
+        sum.add(&SlotCounters { lost_events: 1, lost_first: 40, lost_last: 60, ..sum });
+        assert_eq!((sum.packets, sum.lost_events, sum.lost_first, sum.lost_last), (4, 3, 40, 90));
     }
 }

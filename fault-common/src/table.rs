@@ -176,7 +176,7 @@ pub struct SeenKey {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptKey {
-    /// Slot of the socket times 2 plus direction.
+    /// Slot of the socket times 2 plus direction; top bit: packets without a place in the stream.
     pub slot_dir: u32,
     /// Sequence number of the first byte.
     pub seq: u32,
@@ -254,25 +254,16 @@ mod tests {
         let m = MarkerEntry::new(text, 0);
         let (mut h, n) = (0, m.len as usize);
         line.iter().enumerate().any(|(i, b)| {
-            h = if i < n {
-                roll(h, *b, 0, 0)
-            } else {
-                roll(h, *b, line[i - n], m.drop)
-            };
+            h = if i < n { roll(h, *b, 0, 0) } else { roll(h, *b, line[i - n], m.drop) };
             i + 1 >= n && h == m.hash
         })
     }
 
     #[test]
     fn a_mapped_address_reads_as_one() {
-        let bytes: Vec<u8> = v4(u32::from_ne_bytes([127, 0, 0, 1]))
-            .iter()
-            .flat_map(|w| w.to_ne_bytes())
-            .collect();
-        assert_eq!(
-            bytes,
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]
-        );
+        let bytes: Vec<u8> =
+            v4(u32::from_ne_bytes([127, 0, 0, 1])).iter().flat_map(|w| w.to_ne_bytes()).collect();
+        assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
     }
 
     proptest! {

@@ -2,10 +2,12 @@
 //! behind it.
 
 use fault_common::rule::Direction;
+use fault_common::stats::Global;
 use fault_common::table::{SOCKET_CLOSED, SocketEntry, Tuple};
 
 use crate::atomic;
 use crate::ctx::Skb;
+use crate::emit;
 use crate::maps::{PORTS, SOCKETS, TUPLES};
 use crate::parse::{self, Facts, IPPROTO_TCP, Ports};
 
@@ -55,7 +57,10 @@ fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
     }
     let cookie = skb.cookie();
     if let Some(socket) = SOCKETS.get_ptr_mut(cookie) {
-        let facts = parse::parse(skb, l2)?;
+        let Some(facts) = parse::parse(skb, l2) else {
+            emit::count(Global::Unparsed, 1);
+            return None;
+        };
         return Some(Owned { cookie, socket, facts });
     }
     let facts = parse::parse(skb, l2)?;
@@ -98,9 +103,8 @@ fn by_tuple(tuple: &Tuple, facts: &'static mut Facts) -> Option<Owned> {
 fn release(tuple: &Tuple) {
     let Some(cookie) = TUPLES.get_ptr(tuple) else { return };
     // SAFETY: live map values, null-checked.
-    let closed = unsafe {
-        SOCKETS.get_ptr(*cookie).is_some_and(|s| (*s).state & SOCKET_CLOSED != 0)
-    };
+    let closed =
+        unsafe { SOCKETS.get_ptr(*cookie).is_some_and(|s| (*s).state & SOCKET_CLOSED != 0) };
     if closed {
         // Failure means that somebody else removed it: the aim is reached.
         let _ = TUPLES.remove(tuple);

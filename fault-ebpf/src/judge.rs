@@ -11,9 +11,7 @@ use fault_common::table::{AttemptKey, SOCKET_IRS, SOCKET_ISN, SeenKey, SocketEnt
 use crate::atomic;
 use crate::classify::Owned;
 use crate::emit::count;
-use crate::maps::{
-    ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, LEASE, LEASED, RULES, SEED, SEEN, SLOTS,
-};
+use crate::maps::{ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, LEASE, LEASED, RULES, SEED, SEEN, SLOTS};
 
 /// The verdict, and the rule behind it.
 pub struct Judgement {
@@ -84,27 +82,36 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<&'static Chain> {
 }
 
 #[inline(always)]
-fn apply(chain: &Chain, socket: &SocketEntry, owned: &Owned, dir: Direction, pos: u32) -> Judgement {
+fn apply(
+    chain: &Chain,
+    socket: &SocketEntry,
+    owned: &Owned,
+    dir: Direction,
+    pos: u32,
+) -> Judgement {
     let segs = owned.facts.segs;
-    let key = AttemptKey { slot_dir: socket.slot * 2 + dir as u32, seq: owned.facts.seq };
+    let placed = owned.facts.has_place();
+    let key = attempt_key(socket.slot, owned, dir, placed);
     let chance = has_chance(chain);
     let facts = Facts {
         seed: SEED.load(),
         flow: socket.flow,
         nth: socket.nth,
-        pos: pos as u64,
+        pos: pos as u64 | if placed { 0 } else { decide::UNPLACED },
         attempt: if chance { attempts(&key) } else { 0 },
         segs,
     };
     let slot = socket.slot;
     let fate = decide::decide(chain, &facts, |_, rule| seen(slot, rule, segs));
+    if chance && !placed {
+        remember(&key, facts.attempt + 1);
+    }
     match fate {
         Fate::Drop(i) if (i as usize) < CHAIN_LEN => {
             let rule = &chain.rules[i as usize & (CHAIN_LEN - 1)];
             count_rules(chain, i, segs, true);
-            if decide::needs_attempt(rule) {
-                // A full LRU evicts; the worst case is an attempt counted from 0 again.
-                let _ = ATTEMPTS.insert(key, facts.attempt + 1, 0);
+            if placed && decide::needs_attempt(rule) {
+                remember(&key, facts.attempt + 1);
             }
             Judgement { dropped: true, rule: rule.id }
         }
@@ -125,6 +132,27 @@ fn has_chance(chain: &Chain) -> bool {
         i += 1;
     }
     any
+}
+
+/// What counts the attempts of a packet. One that has no place in the stream keeps a count of
+/// its own (top bit): it must not change the fate of the bytes that come to stand there.
+#[inline(always)]
+fn attempt_key(slot: u32, owned: &Owned, dir: Direction, placed: bool) -> AttemptKey {
+    let apart = (!placed as u32) << 31;
+    AttemptKey { slot_dir: slot * 2 + dir as u32 | apart, seq: owned.facts.seq }
+}
+
+/// In place where it can be: inserting into an LRU takes a new entry each time.
+#[inline(always)]
+fn remember(key: &AttemptKey, attempts: u32) {
+    match ATTEMPTS.get_ptr_mut(key) {
+        // SAFETY: a live map value; of two CPUs at once one count is lost, as two draws in one.
+        Some(p) => unsafe { *p = attempts },
+        // A full LRU evicts; the worst case is an attempt counted from 0 again.
+        None => {
+            let _ = ATTEMPTS.insert(key, attempts, 0);
+        }
+    }
 }
 
 #[inline(always)]

@@ -3,10 +3,10 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_sock_addr, bpf_sock_ops};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
 };
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED};
 use fault_common::stats::Global;

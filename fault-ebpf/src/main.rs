@@ -3,7 +3,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "atomics that return the old value have no stable spelling for BPF")]
+#![expect(
+    internal_features,
+    reason = "atomics that return the old value have no stable spelling for BPF"
+)]
 
 mod atomic;
 mod classify;

@@ -81,8 +81,8 @@ fn search(window: &[u8; MARKER_BUFFER], len: u32, set: &MarkerSet) -> u64 {
         i += 1;
     }
     let mut found = 0;
-    for k in 0..MARKERS_PER_STREAM {
-        found |= (1 - (missing[k] >> 63)) << k;
+    for (k, m) in missing.iter().enumerate() {
+        found |= (1 - (m >> 63)) << k;
     }
     found
 }

@@ -1,8 +1,8 @@
 //! The TC programs' one path, for both directions.
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
 use fault_common::event::{KIND_RX, KIND_TX, VERDICT_DROP, VERDICT_PASS, tcp};
@@ -72,9 +72,10 @@ fn tell(skb: Skb, owned: &Owned, dir: Direction, judgement: &Judgement) {
     let socket = unsafe { &mut *owned.socket };
     let facts = &owned.facts;
     let control = facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
+    let acks = facts.flags & tcp::ACK != 0;
     let news = match dir {
         Direction::Egress => facts.payload > 0,
-        Direction::Ingress => facts.flags & tcp::ACK != 0 && facts.ack != socket.last_ack,
+        Direction::Ingress => acks && facts.ack != socket.last_ack,
     };
     if !(news || control || judgement.dropped) {
         return;
@@ -83,7 +84,8 @@ fn tell(skb: Skb, owned: &Owned, dir: Direction, judgement: &Judgement) {
         Direction::Egress => (KIND_TX, facts.tuple.sport, facts.tuple.dport),
         Direction::Ingress => (KIND_RX, facts.tuple.dport, facts.tuple.sport),
     };
-    if matches!(dir, Direction::Ingress) && !judgement.dropped {
+    // Without the flag the field means nothing (RFC 9293, 3.1).
+    if matches!(dir, Direction::Ingress) && acks && !judgement.dropped {
         socket.last_ack = facts.ack;
     }
     let retrans = match dir {
@@ -115,7 +117,14 @@ fn log(ctx: &TcContext, owned: &Owned, dir: Direction, judgement: &Judgement) {
     debug!(
         ctx,
         "cpu {} cookie {} dir {} flags {:x} seq {} len {} ack {} segs {}: {}",
-        cpu, owned.cookie, dir as u8, facts.flags, facts.seq, facts.payload, facts.ack, facts.segs,
+        cpu,
+        owned.cookie,
+        dir as u8,
+        facts.flags,
+        facts.seq,
+        facts.payload,
+        facts.ack,
+        facts.segs,
         if judgement.dropped { "dropped" } else { "passed" },
     );
 }

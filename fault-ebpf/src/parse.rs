@@ -14,7 +14,7 @@ const ETH_P_8021AD: u16 = 0x88a8;
 pub const IPPROTO_TCP: u8 = 6;
 pub const IPPROTO_UDP: u8 = 17;
 
-/// IPv6 extension headers that are walked; more is not seen outside of tests (RFC 8200, 4).
+/// IPv6 extension headers that are walked: as many as RFC 8200, 4.1 has before TCP, ESP aside.
 const MAX_EXT: usize = 6;
 
 /// What a packet says about itself. Lives in a per-CPU map: the stack has 512 bytes for the
@@ -187,7 +187,8 @@ fn addr6(skb: Skb, at: u32) -> Option<Addr> {
 /// TCP or UDP.
 #[inline(always)]
 fn extensions(skb: Skb, mut next: u8, mut at: u32) -> Option<(u8, u32)> {
-    for _ in 0..MAX_EXT {
+    // Once more than there may be headers: the last round finds what they lead to.
+    for _ in 0..=MAX_EXT {
         let len = match next {
             IPPROTO_TCP | IPPROTO_UDP => return Some((next, at)),
             0 | 43 | 60 => {
@@ -227,7 +228,11 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
             facts.seq = u32::from_be_bytes([h[4], h[5], h[6], h[7]])
                 .wrapping_add((h[13] & tcp::SYN != 0) as u32);
             facts.ack = u32::from_be_bytes([h[8], h[9], h[10], h[11]]);
-            (h[12] >> 4) as u32 * 4
+            let words = (h[12] >> 4) as u32;
+            if words < 5 {
+                return None;
+            }
+            words * 4
         }
         IPPROTO_UDP => {
             let h = skb.load::<8>(l3.l4)?;
@@ -237,8 +242,13 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
         }
         _ => return None,
     };
-    let headers = l3.l4 + header - l3.start;
-    facts.payload = l3.end.saturating_sub(l3.l4 + header);
+    let data = l3.l4 + header;
+    // No stack takes a header that the datagram does not hold whole.
+    if data > l3.end {
+        return None;
+    }
+    let headers = data - l3.start;
+    facts.payload = l3.end - data;
     facts.wire_bytes = (l3.end - l3.start) as u64 + (facts.segs - 1) as u64 * headers as u64;
     Some(())
 }
@@ -254,5 +264,11 @@ impl Facts {
     #[inline(always)]
     pub fn is_first_syn(&self) -> bool {
         self.tuple.proto == IPPROTO_TCP as u32 && self.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+
+    /// Whether it carries bytes of a stream, and so has a position of its own.
+    #[inline(always)]
+    pub fn has_place(&self) -> bool {
+        self.tuple.proto == IPPROTO_TCP as u32 && self.payload > 0
     }
 }

@@ -42,7 +42,8 @@ pub fn pick(connect: &Connect) -> Picked {
         if i >= n {
             break;
         }
-        let (Some(selector), Some(state)) = (SELECTORS.get(i), SELECTOR_STATE.get_ptr_mut(i)) else {
+        let (Some(selector), Some(state)) = (SELECTORS.get(i), SELECTOR_STATE.get_ptr_mut(i))
+        else {
             break;
         };
         if !concerns(selector, connect, remotes) {
@@ -158,7 +159,8 @@ pub fn leave(role: u32) {
 #[inline(always)]
 pub fn arm(selector: u32, pid_tgid: u64) -> bool {
     let Some(s) = SELECTORS.get(selector) else { return false };
-    let id = if s.flags & SEL_AFTER_THREAD != 0 { pid_tgid as u32 } else { (pid_tgid >> 32) as u32 };
+    let id =
+        if s.flags & SEL_AFTER_THREAD != 0 { pid_tgid as u32 } else { (pid_tgid >> 32) as u32 };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     ARMED.insert(ArmKey { selector, id }, now, 0).is_ok()

@@ -3,10 +3,10 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_socket_cookie, bpf_probe_read_kernel,
 };
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext};
 use fault_common::event::KIND_SEND;
 

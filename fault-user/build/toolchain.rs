@@ -124,10 +124,7 @@ pub fn detect() -> Result<Compiler, Missing> {
 /// The name of the toolchain that builds everything else.
 pub fn active_name() -> Option<String> {
     // rustup's cargo proxy exports the name to whatever cargo starts.
-    if let Some(name) = env::var("RUSTUP_TOOLCHAIN")
-        .ok()
-        .filter(|name| !name.is_empty())
-    {
+    if let Some(name) = env::var("RUSTUP_TOOLCHAIN").ok().filter(|name| !name.is_empty()) {
         return Some(name);
     }
     match output(Command::new("rustup").args(["show", "active-toolchain"])) {
@@ -142,26 +139,15 @@ pub fn find(name: &str) -> Option<Compiler> {
         // Not `rustup run`: naming a path takes a tenth of the time that rustc needs to start,
         // and a toolchain that is not there must not be downloaded for the asking.
         let mut which = Command::new("rustup");
-        which
-            .args(["which", "rustc", "--toolchain", name])
-            .env("RUSTUP_AUTO_INSTALL", "0");
-        Path::new(output(&mut which)?.trim())
-            .parent()?
-            .parent()?
-            .to_path_buf()
+        which.args(["which", "rustc", "--toolchain", name]).env("RUSTUP_AUTO_INSTALL", "0");
+        Path::new(output(&mut which)?.trim()).parent()?.parent()?.to_path_buf()
     } else if name == LINKED {
         return None;
     } else {
         PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?.trim())
     };
-    let has_sources = sysroot
-        .join("lib/rustlib/src/rust/library/core/Cargo.toml")
-        .exists();
-    Some(Compiler {
-        name: name.into(),
-        sysroot,
-        has_sources,
-    })
+    let has_sources = sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists();
+    Some(Compiler { name: name.into(), sysroot, has_sources })
 }
 
 impl Compiler {
@@ -173,18 +159,14 @@ impl Compiler {
 
 /// The major version of LLVM in what `rustc -vV` printed.
 pub fn llvm_major(verbose_version: &str) -> Option<u32> {
-    let line = verbose_version
-        .lines()
-        .find_map(|line| line.strip_prefix("LLVM version: "))?;
+    let line = verbose_version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
     line.split('.').next()?.trim().parse().ok()
 }
 
 /// Directories where the shared library of LLVM may be, the compiler's own first. bpf-linker
 /// loads it when it runs.
 pub fn llvm_dir(compiler: &Compiler, arch: &str, major: u32) -> Option<PathBuf> {
-    let active = active_name()
-        .and_then(|name| find(&name))
-        .map(|c| c.sysroot.join("lib"));
+    let active = active_name().and_then(|name| find(&name)).map(|c| c.sysroot.join("lib"));
     [compiler.sysroot.join("lib")]
         .into_iter()
         .chain([
@@ -200,9 +182,7 @@ fn has_llvm(dir: &Path, major: u32) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| is_llvm(&entry.file_name().to_string_lossy(), major))
+    entries.flatten().any(|entry| is_llvm(&entry.file_name().to_string_lossy(), major))
 }
 
 /// Whether a file of this name is LLVM's shared library: `libLLVM-22-rust-1.95.0-stable.so`,
@@ -211,10 +191,7 @@ pub fn is_llvm(file: &str, major: u32) -> bool {
     let Some(rest) = file.strip_prefix("libLLVM") else {
         return false;
     };
-    let version = rest
-        .strip_prefix(".so.")
-        .or_else(|| rest.strip_prefix('-'))
-        .unwrap_or("");
+    let version = rest.strip_prefix(".so.").or_else(|| rest.strip_prefix('-')).unwrap_or("");
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse() == Ok(major) && file.contains(".so")
 }
@@ -223,9 +200,7 @@ pub fn is_llvm(file: &str, major: u32) -> bool {
 /// that directory into PATH).
 pub fn linker() -> Option<PathBuf> {
     on_path("bpf-linker").or_else(|| {
-        let home = ["CARGO_INSTALL_ROOT", "CARGO_HOME"]
-            .into_iter()
-            .find_map(env::var_os);
+        let home = ["CARGO_INSTALL_ROOT", "CARGO_HOME"].into_iter().find_map(env::var_os);
         let home = home.map(PathBuf::from);
         let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
         Some(home.join("bin/bpf-linker")).filter(|path| path.is_file())
@@ -235,15 +210,11 @@ pub fn linker() -> Option<PathBuf> {
 /// The first `program` in PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 /// What a command printed, if it ran and succeeded.
 fn output(command: &mut Command) -> Option<String> {
     let out = command.output().ok()?;
-    out.status
-        .success()
-        .then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
 }

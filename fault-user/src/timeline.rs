@@ -49,7 +49,8 @@ impl<'a> Timeline<'a> {
             Trigger::At(at) => Some(at.as_nanos() as u64),
             _ => None,
         };
-        let states = scenario.steps.iter().map(|s| StepState { due: due(s), ..StepState::default() });
+        let states =
+            scenario.steps.iter().map(|s| StepState { due: due(s), ..StepState::default() });
         Self { plan, steps: &scenario.steps, states: states.collect(), active: Vec::new() }
     }
 

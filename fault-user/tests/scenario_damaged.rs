@@ -20,17 +20,13 @@ fn errors_of(text: &str) -> String {
 fn single_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let simple =
         |line: &&str| !line.starts_with(['#', ' ']) && line.contains(" = ") && !line.ends_with('[');
-    text.lines()
-        .enumerate()
-        .filter(move |(_, line)| simple(line))
+    text.lines().enumerate().filter(move |(_, line)| simple(line))
 }
 
 /// The reference with one of its lines replaced.
 fn with_line(text: &str, number: usize, line: &str) -> String {
     let lines = text.lines().enumerate();
-    lines
-        .map(|(i, old)| format!("{}\n", if i == number { line } else { old }))
-        .collect()
+    lines.map(|(i, old)| format!("{}\n", if i == number { line } else { old })).collect()
 }
 
 #[test]
@@ -43,10 +39,7 @@ fn a_value_that_is_wrong_is_one_error_and_no_other_follows() {
             let key = line.split(" = ").next().unwrap();
             let damaged = with_line(&text, number, &format!("{key} = {wrong}"));
             let errors = errors_of(&damaged);
-            assert!(
-                errors.ends_with("test.toml: 1 error\n"),
-                "{key} = {wrong}\n{errors}"
-            );
+            assert!(errors.ends_with("test.toml: 1 error\n"), "{key} = {wrong}\n{errors}");
             let place = format!("test.toml:{}:", number + 1);
             assert!(errors.contains(&place), "{key} = {wrong}\n{errors}");
         }
@@ -65,14 +58,8 @@ fn a_key_that_is_misspelt_is_reported_with_the_right_one() {
         }
         let damaged = with_line(&text, number, &format!("{key}x = {value}"));
         let errors = errors_of(&damaged);
-        assert!(
-            errors.contains(&format!("unknown key `{key}x`")),
-            "{errors}"
-        );
-        assert!(
-            errors.contains(&format!("did you mean `{key}`?")),
-            "{errors}"
-        );
+        assert!(errors.contains(&format!("unknown key `{key}x`")), "{errors}");
+        assert!(errors.contains(&format!("did you mean `{key}`?")), "{errors}");
     }
 }
 

@@ -16,9 +16,8 @@ fn scenarios() -> PathBuf {
 fn invalid_files() -> Vec<PathBuf> {
     let listing = std::fs::read_dir(scenarios().join("invalid")).unwrap();
     let paths = listing.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-        .collect();
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
     files.sort();
     files
 }
@@ -63,11 +62,7 @@ fn the_graphical_form_says_the_same() {
         let errors = errors_of(&file);
         let text = errors.graphical(10_000, false).unwrap();
         for problem in errors.problems() {
-            assert!(
-                text.contains(&problem.message),
-                "{}: {text}",
-                file.display()
-            );
+            assert!(text.contains(&problem.message), "{}: {text}", file.display());
         }
         assert!(!text.contains('\u{1b}'), "no colour was asked for");
     }
@@ -79,10 +74,7 @@ fn the_graphical_form_says_the_same() {
 #[test]
 fn a_file_that_is_not_there_is_told_from_one_that_is_wrong() {
     let missing = load(&scenarios().join("no-such-file.toml"), &[]);
-    assert!(
-        matches!(missing, Err(LoadError::Unreadable { .. })),
-        "{missing:?}"
-    );
+    assert!(matches!(missing, Err(LoadError::Unreadable { .. })), "{missing:?}");
     let wrong = load(&scenarios().join("invalid/many.toml"), &[]);
     assert!(matches!(wrong, Err(LoadError::Invalid(_))), "{wrong:?}");
 }

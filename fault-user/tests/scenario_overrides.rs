@@ -50,14 +50,8 @@ fn overrides_change_values_by_name_and_by_number() {
     assert_eq!(scenario.duration, Some(Duration::from_secs(10)));
     assert_eq!(scenario.seed, Some(u64::MAX));
     assert_eq!(scenario.flows[0].nth, Some(1));
-    assert_eq!(
-        scenario.steps[0].trigger,
-        Trigger::At(Duration::from_secs(6))
-    );
-    assert_eq!(
-        scenario.steps[0].faults[0].fault,
-        Fault::Drop(Loss::Every(3))
-    );
+    assert_eq!(scenario.steps[0].trigger, Trigger::At(Duration::from_secs(6)));
+    assert_eq!(scenario.steps[0].faults[0].fault, Fault::Drop(Loss::Every(3)));
     assert_eq!(scenario.apps[0].env["RUST_LOG"], "debug");
     assert_eq!(scenario.name, "quoted = fine");
 }
@@ -75,10 +69,7 @@ fn an_override_mends_what_is_wrong_in_the_file() {
     assert!(read(&text, &[]).is_err());
     // The syntax error stays: the file would not work without the override.
     let errors = read(&text, &["step.0.at=7s"]).unwrap_err();
-    assert!(
-        errors.contains("1 error") && errors.contains("must be quoted"),
-        "{errors}"
-    );
+    assert!(errors.contains("1 error") && errors.contains("must be quoted"), "{errors}");
     let text = MINIMAL.replace("at = \"5s\"", "at = 5");
     assert!(read(&text, &["step.0.at=7s"]).is_ok());
 }
@@ -95,10 +86,7 @@ fn a_wrong_override_is_shown_itself() {
         ("flow..nth=1", "part of the path is empty"),
         ("flow.\"up.nth=1", "the quote is not closed"),
         ("flow.upstraem.nth=1", "did you mean `upstream`?"),
-        (
-            "flow.7.nth=1",
-            "`flow` has the entries 0 to 0, named upstream",
-        ),
+        ("flow.7.nth=1", "`flow` has the entries 0 to 0, named upstream"),
         ("flow.upstream.nht=1", "unknown key `nht`"),
         ("flow.upstream.remote.port=1", "nothing is inside it"),
         ("expect.0.at_most=1", "the scenario has no [[expect]]"),

@@ -101,19 +101,13 @@ fn the_example_of_the_format_needs_the_receiver_that_it_names() {
     let receiver = "[[app]]\nname = \"receiver\"\ncommand = [\"./receiver\"]\n";
     let scenario = read(&format!("{CONTRACT}{receiver}"), &[]).unwrap();
     assert_eq!((scenario.steps.len(), scenario.expects.len()), (2, 3));
-    assert_eq!(
-        scenario.apps[0].ready.as_ref().unwrap().within,
-        Duration::from_secs(30)
-    );
+    assert_eq!(scenario.apps[0].ready.as_ref().unwrap().within, Duration::from_secs(30));
 }
 
 #[test]
 fn the_smallest_scenario_has_the_defaults() {
     let scenario = read(MINIMAL, &[]).unwrap();
-    assert_eq!(
-        scenario.name, "test",
-        "the file's name without its extension"
-    );
+    assert_eq!(scenario.name, "test", "the file's name without its extension");
     assert_eq!((scenario.seed, scenario.duration), (None, None));
     let app = &scenario.apps[0];
     assert_eq!(app.cwd, Path::new("/base"));
@@ -142,26 +136,11 @@ fn main_is_by_default_who_has_outcomes() {
     let app = |name: &str| format!("[[app]]\nname = \"{name}\"\ncommand = [\"./x\"]\n");
     let outcomes = "[app.outcomes]\nid = \"id\"\nstatus = \"s\"\nok = [\"ok\"]\n";
     let mains = |text: String| -> Vec<bool> {
-        read(&text, &[])
-            .unwrap()
-            .apps
-            .iter()
-            .map(|a| a.main)
-            .collect()
+        read(&text, &[]).unwrap().apps.iter().map(|a| a.main).collect()
     };
-    assert_eq!(
-        mains(format!("schema = 1\n{}{}", app("a"), app("b"))),
-        [true, true]
-    );
-    assert_eq!(
-        mains(format!("schema = 1\n{}{outcomes}{}", app("a"), app("b"))),
-        [true, false]
-    );
-    let given = format!(
-        "schema = 1\n{}{outcomes}{}main = true\n",
-        app("a"),
-        app("b")
-    );
+    assert_eq!(mains(format!("schema = 1\n{}{}", app("a"), app("b"))), [true, true]);
+    assert_eq!(mains(format!("schema = 1\n{}{outcomes}{}", app("a"), app("b"))), [true, false]);
+    let given = format!("schema = 1\n{}{outcomes}{}main = true\n", app("a"), app("b"));
     assert_eq!(mains(given), [true, true]);
     // Outcomes of an app that starts later do not make the others secondary.
     let later = format!(
@@ -176,10 +155,7 @@ fn main_is_by_default_who_has_outcomes() {
 fn expectations_say_what_they_mean() {
     let scenario = load(&example_path(), &[]).unwrap_or_else(|e| panic!("{e:?}"));
     let texts: Vec<_> = scenario.expects.iter().map(|e| e.text.as_str()).collect();
-    assert!(
-        texts.contains(&"verdict silent_loss of app sender at most 0"),
-        "{texts:#?}"
-    );
+    assert!(texts.contains(&"verdict silent_loss of app sender at most 0"), "{texts:#?}");
     let closed = "flow unidentified closed within 110s of step outage";
     assert!(texts.contains(&closed), "{texts:#?}");
 }

@@ -15,14 +15,7 @@ pub struct Args {
 pub fn command(args: &Args) -> Result<()> {
     setup::ensure()?;
     let mut build = cargo::cargo("build")?;
-    build.args([
-        "--locked",
-        "--package",
-        "fault-user",
-        "--bins",
-        "--example",
-        "messenger",
-    ]);
+    build.args(["--locked", "--package", "fault-user", "--bins", "--example", "messenger"]);
     if args.release {
         build.arg("--release");
     }

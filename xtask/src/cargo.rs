@@ -32,9 +32,7 @@ pub fn cargo(subcommand: &str) -> Result<Command> {
 pub fn target_dir() -> Result<PathBuf> {
     let own = env::current_exe().context("cannot find where xtask itself lies")?;
     let dir = own.parent().and_then(|dir| dir.parent());
-    Ok(dir
-        .context("xtask does not lie in a target directory")?
-        .to_path_buf())
+    Ok(dir.context("xtask does not lie in a target directory")?.to_path_buf())
 }
 
 /// The built flowfault.

@@ -41,20 +41,8 @@ pub fn command() -> Result<()> {
 }
 
 fn print(findings: &[Finding]) {
-    for Finding {
-        what,
-        state,
-        remedy,
-    } in findings
-    {
-        println!(
-            "{} {what:<16} {state}",
-            if remedy.is_none() {
-                "ok     "
-            } else {
-                "MISSING"
-            }
-        );
+    for Finding { what, state, remedy } in findings {
+        println!("{} {what:<16} {state}", if remedy.is_none() { "ok     " } else { "MISSING" });
         if let Some(remedy) = remedy {
             println!("        {}", remedy.replace('\n', "\n        "));
         }
@@ -64,8 +52,7 @@ fn print(findings: &[Finding]) {
 fn compiler() -> Vec<Finding> {
     let active = toolchain::active_name().and_then(|name| toolchain::find(&name));
     let version = |c: &toolchain::Compiler| {
-        c.verbose_version()
-            .and_then(|text| text.lines().next().map(String::from))
+        c.verbose_version().and_then(|text| text.lines().next().map(String::from))
     };
     let rustc = active.as_ref().and_then(version);
     let mut findings = vec![Finding {
@@ -83,11 +70,7 @@ fn ebpf_toolchain() -> Vec<Finding> {
         Ok(chosen) => chosen,
         Err(missing) => {
             let remedy = Some(missing.to_string());
-            return vec![Finding {
-                what: "eBPF toolchain",
-                state: "none".into(),
-                remedy,
-            }];
+            return vec![Finding { what: "eBPF toolchain", state: "none".into(), remedy }];
         }
     };
     let text = chosen.verbose_version().unwrap_or_default();
@@ -100,9 +83,7 @@ fn ebpf_toolchain() -> Vec<Finding> {
             chosen.sysroot.display(),
             major.map_or_else(|| "unknown".into(), |major| major.to_string())
         ),
-        remedy: major
-            .is_none()
-            .then(|| "its rustc does not run: reinstall it".into()),
+        remedy: major.is_none().then(|| "its rustc does not run: reinstall it".into()),
     }];
     if let Some(major) = major {
         findings.push(bpf_linker(major));
@@ -120,28 +101,19 @@ fn bpf_linker(major: u32) -> Finding {
             format!("{found}; it must have been built for LLVM {major} (--features llvm-{major})"),
             None,
         ),
-        Fit::Install(version) => (
-            found,
-            Some(format!(
-                "cargo install --locked --force bpf-linker --version {version}"
-            )),
-        ),
+        Fit::Install(version) => {
+            (found, Some(format!("cargo install --locked --force bpf-linker --version {version}")))
+        }
         Fit::NoRelease => (found, Some(linker::by_hand(major))),
     };
-    Finding {
-        what: "bpf-linker",
-        state,
-        remedy,
-    }
+    Finding { what: "bpf-linker", state, remedy }
 }
 
 fn library(chosen: &toolchain::Compiler, major: u32) -> Finding {
     let dir = toolchain::llvm_dir(chosen, std::env::consts::ARCH, major);
     Finding {
         what: "libLLVM",
-        remedy: dir
-            .is_none()
-            .then(|| packages::by_hand(&[&format!("libllvm{major}")])),
+        remedy: dir.is_none().then(|| packages::by_hand(&[&format!("libllvm{major}")])),
         state: dir.map_or_else(|| "not found".into(), |dir| dir.display().to_string()),
     }
 }

@@ -41,9 +41,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Unable>().is_some() {
         return 3;
     }
-    error
-        .downcast_ref::<Failed>()
-        .map_or(1, |failed| failed.code)
+    error.downcast_ref::<Failed>().map_or(1, |failed| failed.code)
 }
 
 /// The exit code of a shell for this status: 128 plus the number of the signal that ended it.
@@ -54,24 +52,17 @@ pub fn code_of(status: ExitStatus) -> u8 {
 
 /// Runs a command to its end; anything but success is an error.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
     if status.success() {
         return Ok(());
     }
-    Err(Failed {
-        command: shown(command),
-        code: code_of(status),
-    }
-    .into())
+    Err(Failed { command: shown(command), code: code_of(status) }.into())
 }
 
 /// Runs a command, and kills it when it takes longer than `limit`.
 pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start `{}`", shown(command)))?;
     let end = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -81,9 +72,7 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
             bail!("`{}` failed", shown(command));
         }
         if Instant::now() >= end {
-            child
-                .kill()
-                .context("cannot end a command that takes too long")?;
+            child.kill().context("cannot end a command that takes too long")?;
             child.wait()?;
             bail!("`{}` took more than {} s", shown(command), limit.as_secs());
         }
@@ -94,10 +83,7 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
 /// A command as it would be typed.
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 /// How to get root's privileges here.
@@ -119,11 +105,8 @@ impl Raise {
         if is_root()? {
             return Ok(Self::Root);
         }
-        let unable = || {
-            Unable(format!(
-                "{what} needs root, and sudo does not give it: run as root"
-            ))
-        };
+        let unable =
+            || Unable(format!("{what} needs root, and sudo does not give it: run as root"));
         if on_path("sudo").is_none() {
             return Err(unable().into());
         }
@@ -139,11 +122,7 @@ impl Raise {
         }
         if std::io::stdin().is_terminal() {
             eprintln!("{what} needs root:");
-            if Command::new("sudo")
-                .arg("-v")
-                .status()
-                .is_ok_and(|s| s.success())
-            {
+            if Command::new("sudo").arg("-v").status().is_ok_and(|s| s.success()) {
                 return Ok(Self::Sudo);
             }
         }
@@ -167,9 +146,7 @@ impl Raise {
 fn is_root() -> Result<bool> {
     let status = std::fs::read_to_string("/proc/self/status")
         .context("cannot read /proc/self/status to learn who runs this: is /proc mounted?")?;
-    effective_uid(&status)
-        .map(|uid| uid == 0)
-        .context("/proc/self/status has no Uid line")
+    effective_uid(&status).map(|uid| uid == 0).context("/proc/self/status has no Uid line")
 }
 
 fn effective_uid(status: &str) -> Option<u32> {
@@ -183,10 +160,7 @@ mod tests {
 
     #[test]
     fn effective_uid_is_the_second_number() {
-        assert_eq!(
-            effective_uid("Name:\tx\nUid:\t1000\t0\t1000\t1000\n"),
-            Some(0)
-        );
+        assert_eq!(effective_uid("Name:\tx\nUid:\t1000\t0\t1000\t1000\n"), Some(0));
         assert_eq!(effective_uid("Name:\tx\n"), None);
     }
 

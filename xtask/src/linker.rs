@@ -21,11 +21,7 @@ impl Version {
     pub fn parse(text: &str) -> Option<Self> {
         text.split_whitespace().find_map(|word| {
             let mut numbers = word.split(['.', '-', '+']).map(str::parse);
-            Some(Self(
-                numbers.next()?.ok()?,
-                numbers.next()?.ok()?,
-                numbers.next()?.ok()?,
-            ))
+            Some(Self(numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
         })
     }
 
@@ -61,10 +57,7 @@ pub fn fit(installed: Option<Version>, major: u32) -> Fit {
 
 /// The version of the linker that the build would use.
 pub fn installed() -> Option<Version> {
-    let out = Command::new(toolchain::linker()?)
-        .arg("--version")
-        .output()
-        .ok()?;
+    let out = Command::new(toolchain::linker()?).arg("--version").output().ok()?;
     Version::parse(&String::from_utf8_lossy(&out.stdout))
 }
 
@@ -85,10 +78,7 @@ mod tests {
     #[test]
     fn versions_are_found_in_what_programs_print() {
         assert_eq!(Version::parse("bpf-linker 0.10.4"), Some(Version(0, 10, 4)));
-        assert_eq!(
-            Version::parse("rustc 1.97.0-nightly (x)"),
-            Some(Version(1, 97, 0))
-        );
+        assert_eq!(Version::parse("rustc 1.97.0-nightly (x)"), Some(Version(1, 97, 0)));
         assert_eq!(Version::parse("bpf-linker"), None);
         assert_eq!(Version::parse("1.2"), None);
     }

@@ -11,15 +11,7 @@ pub fn command() -> Result<()> {
     setup::ensure()?;
     exec::run(cargo::cargo("fmt")?.args(["--all", "--check"])).context("run `cargo fmt --all`")?;
     let mut clippy = cargo::cargo("clippy")?;
-    clippy.args([
-        "--locked",
-        "-p",
-        "fault-common",
-        "-p",
-        "fault-user",
-        "-p",
-        "xtask",
-    ]);
+    clippy.args(["--locked", "-p", "fault-common", "-p", "fault-user", "-p", "xtask"]);
     exec::run(clippy.args(["--all-targets", "--", "-D", "warnings"]))?;
     ebpf()
 }
@@ -40,17 +32,9 @@ fn ebpf() -> Result<()> {
     } else {
         cargo::cargo("clippy")?
     };
-    clippy
-        .current_dir(cargo::root()?)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env_remove("RUSTUP_TOOLCHAIN");
+    clippy.current_dir(cargo::root()?).env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
     clippy.args(["--locked", "-p", "fault-ebpf", "--bins", "--release"]);
-    clippy.args([
-        "--target",
-        "bpfel-unknown-none",
-        "-Zbuild-std=core",
-        "--target-dir",
-    ]);
+    clippy.args(["--target", "bpfel-unknown-none", "-Zbuild-std=core", "--target-dir"]);
     // Apart from the host's builds, which another RUSTC_BOOTSTRAP would make stale.
     clippy.arg(cargo::target_dir()?.join("bpf-lint"));
     exec::run(clippy.args(["--", "-D", "warnings"]))

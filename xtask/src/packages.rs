@@ -22,30 +22,12 @@ enum Proof {
 
 /// Everything but the compiler: libbpf-sys builds C against libelf and zlib, tests use `ip`.
 pub const ALL: [Package; 6] = [
-    Package {
-        name: "gcc",
-        proof: Proof::Program("cc"),
-    },
-    Package {
-        name: "make",
-        proof: Proof::Program("make"),
-    },
-    Package {
-        name: "pkg-config",
-        proof: Proof::Program("pkg-config"),
-    },
-    Package {
-        name: "libelf-dev",
-        proof: Proof::Header("libelf.h"),
-    },
-    Package {
-        name: "zlib1g-dev",
-        proof: Proof::Header("zlib.h"),
-    },
-    Package {
-        name: "iproute2",
-        proof: Proof::Program("ip"),
-    },
+    Package { name: "gcc", proof: Proof::Program("cc") },
+    Package { name: "make", proof: Proof::Program("make") },
+    Package { name: "pkg-config", proof: Proof::Program("pkg-config") },
+    Package { name: "libelf-dev", proof: Proof::Header("libelf.h") },
+    Package { name: "zlib1g-dev", proof: Proof::Header("zlib.h") },
+    Package { name: "iproute2", proof: Proof::Program("ip") },
 ];
 
 /// Debian's newer Rust, with the sources of `core`.
@@ -58,9 +40,7 @@ impl Package {
             // A user's PATH often lacks the directories of root's programs.
             Proof::Program(name) => {
                 on_path(name).is_some()
-                    || ["/usr/sbin", "/sbin"]
-                        .iter()
-                        .any(|dir| Path::new(dir).join(name).is_file())
+                    || ["/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(name).is_file())
             }
             Proof::Header(name) => ["/usr/include", "/usr/local/include"]
                 .iter()
@@ -71,10 +51,7 @@ impl Package {
 
 /// The names of the packages that are not here.
 pub fn missing() -> Vec<&'static str> {
-    ALL.iter()
-        .filter(|package| !package.is_here())
-        .map(|package| package.name)
-        .collect()
+    ALL.iter().filter(|package| !package.is_here()).map(|package| package.name).collect()
 }
 
 /// The commands that install `names`, for somebody to type.
@@ -110,12 +87,8 @@ impl Apt {
             exec::run(apt(raise).arg("update")).context("apt-get update failed")?;
             self.updated = true;
         }
-        exec::run(
-            apt(raise)
-                .args(["install", "--yes", "--no-install-recommends"])
-                .args(names),
-        )
-        .map_err(|error| Unable(format!("{error:#}; {}", by_hand(names))).into())
+        exec::run(apt(raise).args(["install", "--yes", "--no-install-recommends"]).args(names))
+            .map_err(|error| Unable(format!("{error:#}; {}", by_hand(names))).into())
     }
 }
 
@@ -133,25 +106,10 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_missing() {
-        let absent = Package {
-            name: "x",
-            proof: Proof::Program("no-such-program-anywhere"),
-        };
+        let absent = Package { name: "x", proof: Proof::Program("no-such-program-anywhere") };
         assert!(!absent.is_here());
-        assert!(
-            !Package {
-                name: "x",
-                proof: Proof::Header("no/such/header.h")
-            }
-            .is_here()
-        );
-        assert!(
-            Package {
-                name: "x",
-                proof: Proof::Program("sh")
-            }
-            .is_here()
-        );
+        assert!(!Package { name: "x", proof: Proof::Header("no/such/header.h") }.is_here());
+        assert!(Package { name: "x", proof: Proof::Program("sh") }.is_here());
     }
 
     #[test]

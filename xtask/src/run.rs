@@ -57,14 +57,8 @@ mod tests {
 
     #[test]
     fn only_a_leading_separator_is_ours() {
-        assert_eq!(
-            plain(&words(&["--", "a.toml", "--json"])),
-            words(&["a.toml", "--json"])
-        );
-        assert_eq!(
-            plain(&words(&["a.toml", "--", "x"])),
-            words(&["a.toml", "--", "x"])
-        );
+        assert_eq!(plain(&words(&["--", "a.toml", "--json"])), words(&["a.toml", "--json"]));
+        assert_eq!(plain(&words(&["a.toml", "--", "x"])), words(&["a.toml", "--", "x"]));
         assert!(plain(&words(&["--"])).is_empty());
     }
 }

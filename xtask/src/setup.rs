@@ -77,10 +77,7 @@ fn compiler(apt: &mut Apt) -> Result<Compiler> {
         return Err(Unable(format!("{why}{hint}")).into());
     }
     if let Some(error) = tried {
-        progress(
-            1,
-            &format!("eBPF toolchain: {error:#}; trying the distribution's compiler"),
-        );
+        progress(1, &format!("eBPF toolchain: {error:#}; trying the distribution's compiler"));
     }
     distribution(apt)?;
     Ok(toolchain::detect().map_err(explained)?)
@@ -102,10 +99,7 @@ fn component() -> Result<()> {
         anyhow::bail!("there is no rustup");
     }
     let name = toolchain::active_name().context("rustup has no active toolchain")?;
-    progress(
-        1,
-        &format!("eBPF toolchain: rustup component add rust-src ({name})"),
-    );
+    progress(1, &format!("eBPF toolchain: rustup component add rust-src ({name})"));
     let mut add = Command::new("rustup");
     add.args(["component", "add", "rust-src", "--toolchain", &name]);
     add.env("RUSTUP_MAX_RETRIES", "0").stdout(std::io::stderr());
@@ -115,16 +109,9 @@ fn component() -> Result<()> {
 /// Installs Debian's compiler unless it is here, and makes it known to rustup.
 fn distribution(apt: &mut Apt) -> Result<()> {
     let prefix = PathBuf::from("/usr");
-    let has_sources = || {
-        prefix
-            .join("lib/rustlib/src/rust/library/core/Cargo.toml")
-            .exists()
-    };
+    let has_sources = || prefix.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists();
     let version = || {
-        let out = Command::new(prefix.join("bin/rustc"))
-            .arg("--version")
-            .output()
-            .ok()?;
+        let out = Command::new(prefix.join("bin/rustc")).arg("--version").output().ok()?;
         Version::parse(&String::from_utf8_lossy(&out.stdout))
     };
     if !(has_sources() && version().is_some_and(Version::compiles_workspace)) {
@@ -147,14 +134,9 @@ fn distribution(apt: &mut Apt) -> Result<()> {
 /// Makes the distribution's compiler known to rustup, where there is one.
 fn link(prefix: &Path) -> Result<()> {
     if toolchain::on_path("rustup").is_some() {
-        progress(
-            1,
-            &format!("eBPF toolchain: rustup toolchain link {LINKED}"),
-        );
+        progress(1, &format!("eBPF toolchain: rustup toolchain link {LINKED}"));
         let mut link = Command::new("rustup");
-        link.args(["toolchain", "link", LINKED])
-            .arg(prefix)
-            .stdout(std::io::stderr());
+        link.args(["toolchain", "link", LINKED]).arg(prefix).stdout(std::io::stderr());
         exec::run(&mut link).context("rustup cannot link the distribution's compiler")?;
     }
     Ok(())
@@ -179,9 +161,7 @@ fn system_packages(apt: &mut Apt) -> Result<()> {
 }
 
 fn bpf_linker(compiler: &Compiler) -> Result<()> {
-    let version = compiler
-        .verbose_version()
-        .context("rustc does not run: reinstall it")?;
+    let version = compiler.verbose_version().context("rustc does not run: reinstall it")?;
     let major = toolchain::llvm_major(&version).context("rustc does not say which LLVM it has")?;
     match linker::fit(linker::installed(), major) {
         Fit::Good => {}
@@ -189,16 +169,11 @@ fn bpf_linker(compiler: &Compiler) -> Result<()> {
         Fit::Unsure => {}
         Fit::NoRelease => return Err(Unable(linker::by_hand(major)).into()),
         Fit::Install(version) => {
-            progress(
-                3,
-                &format!("bpf-linker {version}: cargo install, 1-2 minutes"),
-            );
+            progress(3, &format!("bpf-linker {version}: cargo install, 1-2 minutes"));
             let mut install = Command::new("cargo");
             install.args(["install", "--locked", "--force", "bpf-linker", "--version"]);
             // Its build does not belong among ours, and would be found stale by the next.
-            install
-                .arg(version.to_string())
-                .env_remove("CARGO_TARGET_DIR");
+            install.arg(version.to_string()).env_remove("CARGO_TARGET_DIR");
             exec::run(install.stdout(std::io::stderr()))
                 .map_err(|error| Unable(format!("{error:#}: run `{}`", exec::shown(&install))))?;
         }

@@ -30,22 +30,14 @@ pub struct Args {
 pub fn command(args: &Args) -> Result<()> {
     build::command(&build::Args::default())?;
     let names = targets(&cargo::root()?.join("fault-user/tests"))?;
-    let (root, plain): (Vec<_>, Vec<_>) = names
-        .into_iter()
-        .partition(|name| name.starts_with(PRIVILEGED));
+    let (root, plain): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| name.starts_with(PRIVILEGED));
     let filter = run::plain(&args.filter);
-    let unit = if args.root {
-        Ok(())
-    } else {
-        unprivileged(&plain, &filter)
-    };
+    let unit = if args.root { Ok(()) } else { unprivileged(&plain, &filter) };
     if args.unit {
         return unit;
     }
-    ensure!(
-        !(args.root && root.is_empty()),
-        "there is no fault-user/tests/{PRIVILEGED}*.rs"
-    );
+    ensure!(!(args.root && root.is_empty()), "there is no fault-user/tests/{PRIVILEGED}*.rs");
     match (unit, raised(&root, &filter)) {
         (Err(unit), Err(root)) => bail!("{unit:#}; {root:#}"),
         (unit, root) => unit.and(root),
@@ -81,30 +73,19 @@ fn raised(names: &[String], filter: &[OsString]) -> Result<()> {
             failed.push(format!("{error:#}"));
         }
     }
-    ensure!(
-        failed.is_empty(),
-        "privileged tests failed: {}",
-        failed.join("; ")
-    );
+    ensure!(failed.is_empty(), "privileged tests failed: {}", failed.join("; "));
     Ok(())
 }
 
 /// Builds the privileged tests as the caller.
 fn executables(names: &[String]) -> Result<Vec<PathBuf>> {
     let mut build = cargo::cargo("test")?;
-    build.args([
-        "--locked",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
+    build.args(["--locked", "--no-run", "--message-format=json-render-diagnostics"]);
     build.args(["-p", "fault-user"]);
     for name in names {
         build.args(["--test", name]);
     }
-    let out = build
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start cargo")?;
+    let out = build.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(out.status.success(), "the privileged tests do not compile");
     let binaries = privileged(&String::from_utf8_lossy(&out.stdout));
     // One that was missed would be a test that never runs and looks green.
@@ -134,8 +115,5 @@ fn one(raise: Raise, binary: &Path, filter: &[OsString]) -> Result<Command> {
 
 /// The programs under test, for tests that start them.
 fn programs() -> Result<[(&'static str, PathBuf); 2]> {
-    Ok([
-        ("FLOWFAULT_BIN", cargo::flowfault(false)?),
-        ("MESSENGER_BIN", cargo::messenger(false)?),
-    ])
+    Ok([("FLOWFAULT_BIN", cargo::flowfault(false)?), ("MESSENGER_BIN", cargo::messenger(false)?)])
 }

@@ -15,10 +15,7 @@ use super::role::Role;
 const MAX_BODY: u64 = 8 << 20;
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "messenger",
-    about = "A messenger with two TLS websockets: the app under test"
-)]
+#[command(name = "messenger", about = "A messenger with two TLS websockets: the app under test")]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,

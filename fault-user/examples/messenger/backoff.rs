@@ -13,11 +13,7 @@ pub struct Backoff {
 impl Backoff {
     /// Starts at `min`; a `max` below `min` counts as `min`.
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self {
-            min,
-            max: max.max(min),
-            next: min,
-        }
+        Self { min, max: max.max(min), next: min }
     }
 
     /// How long to wait before the coming attempt.

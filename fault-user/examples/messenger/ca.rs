@@ -37,9 +37,7 @@ fn authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "messenger test authority");
+    params.distinguished_name.push(DnType::CommonName, "messenger test authority");
     let key = KeyPair::generate()?;
     let pem = params.self_signed(&key)?.pem();
     Ok((pem, Issuer::new(params, key)))
@@ -51,9 +49,7 @@ fn server_params(names: &[String]) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(all).with_context(|| {
         format!("one of {names:?} is neither a DNS name nor an address; correct --name")
     })?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "messenger test server");
+    params.distinguished_name.push(DnType::CommonName, "messenger test server");
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -61,12 +57,7 @@ fn server_params(names: &[String]) -> Result<CertificateParams> {
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -43,12 +43,7 @@ impl Channel {
         let connection = Connection::new(dialer.dial(role).await?);
         let (publish, link) = watch::channel(Ok(connection.link()));
         let (stop, stopped) = oneshot::channel();
-        let keeper = Keeper {
-            role,
-            dialer,
-            upkeep,
-            publish,
-        };
+        let keeper = Keeper { role, dialer, upkeep, publish };
         let task = tokio::spawn(keeper.run(connection, stopped));
         Ok(Self { link, stop, task })
     }

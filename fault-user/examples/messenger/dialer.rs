@@ -56,10 +56,8 @@ impl Dialer {
     }
 
     async fn dial_unbounded(&self, role: Role) -> Result<Socket> {
-        let addresses: Vec<SocketAddr> = lookup_host(&self.target)
-            .await
-            .context("the host name does not resolve")?
-            .collect();
+        let addresses: Vec<SocketAddr> =
+            lookup_host(&self.target).await.context("the host name does not resolve")?.collect();
         console::say(format_args!("creating {role} websocket"))?;
         let stream = self.connect(&addresses).await?;
         let stream = self
@@ -68,9 +66,8 @@ impl Dialer {
             .await
             .context("TLS handshake failed; is --ca the server's authority?")?;
         let url = format!("wss://{}{}", self.target, role.path());
-        let (socket, _response) = client_async(url, stream)
-            .await
-            .context("websocket handshake failed")?;
+        let (socket, _response) =
+            client_async(url, stream).await.context("websocket handshake failed")?;
         Ok(socket)
     }
 

@@ -99,11 +99,7 @@ mod tests {
             ("0s", 0),
         ];
         for (text, us) in cases {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_micros(us)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_micros(us)), "{text}");
         }
     }
 

@@ -165,12 +165,7 @@ impl Connection {
         let (sink, stream) = socket.split();
         let (outbox, inbox) = mpsc::unbounded_channel();
         let state = Arc::new(State::default());
-        Self {
-            sink,
-            stream,
-            inbox,
-            link: Link { outbox, state },
-        }
+        Self { sink, stream, inbox, link: Link { outbox, state } }
     }
 
     /// A handle to send with.

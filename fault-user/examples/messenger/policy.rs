@@ -88,11 +88,7 @@ pub fn next(fallback: Fallback, role: Role, attempt: &Attempt) -> Next {
         Attempt::Broken(_) | Attempt::Unavailable(_) => Status::Error,
     };
     let may_fall_back = status == Status::Refused || fallback == Fallback::AnyError;
-    if role == Role::Unidentified && may_fall_back {
-        Next::FallBack
-    } else {
-        Next::Report(status)
-    }
+    if role == Role::Unidentified && may_fall_back { Next::FallBack } else { Next::Report(status) }
 }
 
 #[cfg(test)]

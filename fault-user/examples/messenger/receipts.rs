@@ -39,10 +39,7 @@ impl Receipts {
             .create(true)
             .open(path)
             .with_context(|| format!("cannot open the receipts file {}", path.display()))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: Mutex::new(file),
-        })
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
     }
 
     /// Notes one message of `bytes` bytes of websocket payload; it is in the file on return.
@@ -53,20 +50,11 @@ impl Receipts {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .context("the clock is before 1970; set it")?;
-        let receipt = Receipt {
-            id,
-            role,
-            peer,
-            t_ms: since_epoch.as_millis() as u64,
-            bytes,
-        };
+        let receipt = Receipt { id, role, peer, t_ms: since_epoch.as_millis() as u64, bytes };
         let mut line = serde_json::to_string(&receipt).context("cannot encode a receipt")?;
         line.push('\n');
         // A panic elsewhere cannot leave half a line behind: the file is still usable.
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.write_all(line.as_bytes())
             .with_context(|| format!("cannot append to {}", self.path.display()))
     }

@@ -35,11 +35,7 @@ pub async fn send_loop(args: SendLoopArgs) -> Result<ExitCode> {
     let identified = Channel::open(Role::Identified, Arc::clone(&dialer), upkeep).await?;
     let unidentified = Channel::open(Role::Unidentified, dialer, upkeep).await?;
     say("connected").context("cannot write to stdout")?;
-    let sender = Sender {
-        identified,
-        unidentified,
-        args,
-    };
+    let sender = Sender { identified, unidentified, args };
     sender.send_all().await?;
     sleep(sender.args.linger).await;
     let (identified, unidentified) =
@@ -70,11 +66,7 @@ pub async fn send_one(args: SendOneArgs) -> Result<ExitCode> {
     // There is nothing to fall back to from the identified websocket.
     report.add(Fallback::Refusal, Role::Identified, &attempt)?;
     connection.close(CLOSE_LIMIT).await;
-    Ok(if confirmed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if confirmed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Sender {
@@ -94,28 +86,20 @@ impl Sender {
         };
         for number in 1..=last {
             ticks.tick().await;
-            self.deliver(format!("{}{number}", self.args.id_prefix))
-                .await?;
+            self.deliver(format!("{}{number}", self.args.id_prefix)).await?;
         }
         Ok(())
     }
 
     async fn deliver(&self, id: String) -> Result<()> {
-        let SendLoopArgs {
-            connect,
-            fallback,
-            sent_when,
-            ..
-        } = &self.args;
+        let SendLoopArgs { connect, fallback, sent_when, .. } = &self.args;
         let text = encode(&id, connect)?;
         let mut report = Report::new(id.clone(), text.len(), Instant::now());
         self.probe().await;
         let mut role = Role::Unidentified;
         loop {
             let channel = self.channel(role);
-            let attempt = channel
-                .attempt(&id, text.clone(), *sent_when, connect.timeout)
-                .await;
+            let attempt = channel.attempt(&id, text.clone(), *sent_when, connect.timeout).await;
             match report.add(*fallback, role, &attempt)? {
                 Next::Report(_) => return Ok(()),
                 Next::FallBack => role = Role::Identified,
@@ -153,12 +137,7 @@ struct Report {
 
 impl Report {
     fn new(id: String, bytes: usize, started: Instant) -> Self {
-        Self {
-            id,
-            bytes,
-            started,
-            attempts: Vec::new(),
-        }
+        Self { id, bytes, started, attempts: Vec::new() }
     }
 
     /// Takes the next attempt in, and says what the policy makes of it.

@@ -53,9 +53,7 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode> {
 }
 
 fn refusal(args: &ServerArgs) -> Refusal {
-    args.refuse
-        .or(args.refuse_every.map(Refusal::Every))
-        .unwrap_or(Refusal::Never)
+    args.refuse.or(args.refuse_every.map(Refusal::Every)).unwrap_or(Refusal::Never)
 }
 
 async fn accept_all(listener: &TcpListener, acceptor: &TlsAcceptor, shared: &Arc<Shared>) {

@@ -66,10 +66,7 @@ pub async fn serve(
 }
 
 async fn handshake(stream: TcpStream, acceptor: &TlsAcceptor) -> Result<(Socket, Role)> {
-    let tls = acceptor
-        .accept(stream)
-        .await
-        .context("TLS handshake failed")?;
+    let tls = acceptor.accept(stream).await.context("TLS handshake failed")?;
     let mut role = None;
     #[expect(clippy::result_large_err, reason = "the callback's type is given")]
     let pick_role = |request: &Request, response: Response| {
@@ -80,9 +77,7 @@ async fn handshake(stream: TcpStream, acceptor: &TlsAcceptor) -> Result<(Socket,
             refusal
         })
     };
-    let socket = accept_hdr_async(tls, pick_role)
-        .await
-        .context("websocket handshake failed")?;
+    let socket = accept_hdr_async(tls, pick_role).await.context("websocket handshake failed")?;
     let role = role.context("the request names no known role")?;
     Ok((socket, role))
 }

@@ -60,8 +60,5 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn unreadable(path: &Path, why: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "cannot use {}: {why}; make the files with `messenger make-ca`",
-        path.display()
-    )
+    anyhow::anyhow!("cannot use {}: {why}; make the files with `messenger make-ca`", path.display())
 }

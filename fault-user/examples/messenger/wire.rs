@@ -13,10 +13,7 @@ impl Message {
     /// A message whose body is `size` bytes of readable filler.
     pub fn new(id: &str, size: usize) -> Self {
         let body = ('a'..='z').cycle().take(size).collect();
-        Self {
-            id: id.to_owned(),
-            body,
-        }
+        Self { id: id.to_owned(), body }
     }
 }
 

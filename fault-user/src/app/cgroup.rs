@@ -59,8 +59,8 @@ impl Hierarchy {
 fn mounted() -> Option<PathBuf> {
     let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
     // A later mount on the same place hides an earlier one: take one that really is there.
-    let points = mounts.into_iter().filter(|m| m.fs_type == "cgroup2").map(|m| m.mount_point);
-    points.filter(|p| p.join("cgroup.procs").exists()).last()
+    let mut points = mounts.into_iter().filter(|m| m.fs_type == "cgroup2").map(|m| m.mount_point);
+    points.rfind(|p| p.join("cgroup.procs").exists())
 }
 
 /// fsopen, fsconfig(CREATE), fsmount: no mount point, no trace (fsopen(2), Linux 5.2).

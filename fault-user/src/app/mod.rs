@@ -13,7 +13,9 @@ pub use supervisor::{AppEvent, Supervisor};
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// There is no cgroup2 hierarchy to be had.
-    #[error("no cgroup2 hierarchy: none is mounted, and mounting one failed ({source}). Mount it with `mount -t cgroup2 none DIR`")]
+    #[error(
+        "no cgroup2 hierarchy: none is mounted, and mounting one failed ({source}). Mount it with `mount -t cgroup2 none DIR`"
+    )]
     NoCgroup2 {
         /// Why it could not be mounted.
         source: std::io::Error,

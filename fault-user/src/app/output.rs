@@ -129,7 +129,7 @@ pub struct Reader {
     copy: File,
     partial: BytesMut,
     buffer: Vec<u8>,
-    events: mpsc::UnboundedSender<AppEvent>,
+    events: mpsc::Sender<AppEvent>,
 }
 
 /// What one read came to.
@@ -149,7 +149,7 @@ impl Reader {
         app: usize,
         stream: Stream,
         path: &Path,
-        events: mpsc::UnboundedSender<AppEvent>,
+        events: mpsc::Sender<AppEvent>,
     ) -> Result<Self, AppError> {
         let copy = File::options().create(true).append(true).open(path);
         let copy = copy.map_err(AppError::io(format!("write {}", path.display())))?;
@@ -171,18 +171,18 @@ impl Reader {
                     Err(e) => return tracing::warn!("output of an app: {e}"),
                 },
                 Some(flush) = flushes.recv() => {
-                    let end = self.drain();
+                    let end = self.drain().await;
                     // The asker may be gone already: then nobody waits for the answer.
                     let _ = flush.send(());
                     if end { break }
                     continue;
                 }
             }
-            if self.drain() {
+            if self.drain().await {
                 break;
             }
         }
-        self.line_end(clock::monotonic_ns());
+        self.line_end(clock::monotonic_ns()).await;
         // Whoever asks later gets an answer too.
         while let Some(flush) = flushes.recv().await {
             let _ = flush.send(());
@@ -190,10 +190,10 @@ impl Reader {
     }
 
     /// Reads all that is there; true at the end of the stream.
-    fn drain(&mut self) -> bool {
+    async fn drain(&mut self) -> bool {
         loop {
             match self.read() {
-                Ok(Got::Bytes(n, at)) => self.take(n, at),
+                Ok(Got::Bytes(n, at)) => self.take(n, at).await,
                 Ok(Got::Nothing) => return false,
                 Ok(Got::End) => return true,
                 Err(e) => {
@@ -235,30 +235,32 @@ impl Reader {
         Ok(Got::Bytes(got.bytes, at))
     }
 
-    fn take(&mut self, n: usize, at: u64) {
+    async fn take(&mut self, n: usize, at: u64) {
         if let Err(e) = self.copy.write_all(&self.buffer[..n]) {
             tracing::warn!("cannot copy the output of an app: {e}");
         }
         self.partial.extend_from_slice(&self.buffer[..n]);
         while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
             let line = self.partial.split_to(end + 1).freeze();
-            self.send(line.slice(..end), at);
+            self.send(line.slice(..end), at).await;
         }
         if self.partial.len() > MAX_LINE {
-            self.line_end(at);
+            self.line_end(at).await;
         }
     }
 
-    fn line_end(&mut self, at: u64) {
+    async fn line_end(&mut self, at: u64) {
         if !self.partial.is_empty() {
             let line = self.partial.split().freeze();
-            self.send(line, at);
+            self.send(line, at).await;
         }
     }
 
-    fn send(&self, text: Bytes, at: u64) {
+    /// Waits while the controller is behind: then the app waits in its write, as on a terminal.
+    async fn send(&self, text: Bytes, at: u64) {
         let text = text.strip_suffix(b"\r").map_or_else(|| text.clone(), |t| text.slice_ref(t));
+        let line = AppEvent::Line { app: self.app, stream: Some(self.stream), at, text };
         // The receiver is gone only when the run is over.
-        let _ = self.events.send(AppEvent::Line { app: self.app, stream: Some(self.stream), at, text });
+        let _ = self.events.send(line).await;
     }
 }

@@ -20,6 +20,9 @@ use super::{AppError, tail};
 use crate::clock;
 use crate::scenario::model::{self, App, OutcomeSource};
 
+/// Lines that may wait for the controller; an app that writes faster waits as well.
+const BACKLOG: usize = 1024;
+
 /// What apps do. Times are CLOCK_MONOTONIC ns.
 #[derive(Debug, Clone)]
 pub enum AppEvent {
@@ -48,7 +51,7 @@ pub enum AppEvent {
 /// All apps of a run.
 pub struct Supervisor {
     apps: Vec<Managed>,
-    events: mpsc::UnboundedSender<AppEvent>,
+    events: mpsc::Sender<AppEvent>,
 }
 
 struct Managed {
@@ -70,8 +73,8 @@ impl Supervisor {
         specs: &[App],
         cgroup: &RunCgroup,
         dir: &Path,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<AppEvent>), AppError> {
-        let (events, receiver) = mpsc::unbounded_channel();
+    ) -> Result<(Self, mpsc::Receiver<AppEvent>), AppError> {
+        let (events, receiver) = mpsc::channel(BACKLOG);
         let apps = specs.iter().enumerate().map(|(i, spec)| {
             let mut managed = Managed {
                 identity: user::resolve(&spec.name, spec.user.as_deref())?,
@@ -128,7 +131,9 @@ impl Supervisor {
                 Ok(status) => {
                     flush(&flushes).await;
                     // The receiver is gone only when the run is over.
-                    let _ = events.send(AppEvent::Exited { app, at: clock::monotonic_ns(), status });
+                    let _ = events
+                        .send(AppEvent::Exited { app, at: clock::monotonic_ns(), status })
+                        .await;
                 }
                 Err(e) => tracing::error!("cannot wait for an app: {e}"),
             }
@@ -171,7 +176,7 @@ impl Managed {
         &mut self,
         app: usize,
         dir: &Path,
-        events: &mpsc::UnboundedSender<AppEvent>,
+        events: &mpsc::Sender<AppEvent>,
     ) -> Result<(), AppError> {
         for stream in Stream::BOTH {
             let channel = Channel::open(self.spec.stdio == model::Stdio::Socket)?;
@@ -194,7 +199,8 @@ impl Managed {
         command.args(&self.spec.command[1..]).envs(&self.spec.env).current_dir(&self.spec.cwd);
         command.stdin(Stdio::null());
         for (stream, channel) in &self.channels {
-            let end = channel.theirs.try_clone().map_err(AppError::io("share an output channel"))?;
+            let end =
+                channel.theirs.try_clone().map_err(AppError::io("share an output channel"))?;
             match stream {
                 Stream::Stdout => command.stdout(end),
                 Stream::Stderr => command.stderr(end),
@@ -244,8 +250,8 @@ fn become_user(id: &Identity, name: &std::ffi::CStr) -> io::Result<()> {
 /// The program cannot be started or the file not made; both are named.
 pub fn spawn_plain(argv: &[String], cwd: &Path, log: &Path) -> Result<Child, AppError> {
     let what = || format!("run {argv:?} in {}", cwd.display());
-    let file = std::fs::File::create(log)
-        .map_err(AppError::io(format!("write {}", log.display())))?;
+    let file =
+        std::fs::File::create(log).map_err(AppError::io(format!("write {}", log.display())))?;
     let copy = file.try_clone().map_err(AppError::io(what()))?;
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]).current_dir(cwd).stdin(Stdio::null()).stdout(file).stderr(copy);

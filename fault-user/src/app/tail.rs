@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_millis(20);
 
 /// Follows `path` until the receiver is gone. A file that does not exist yet is read from its
 /// beginning once it does; one that is replaced or cut off is read anew.
-pub async fn follow(app: usize, path: PathBuf, events: mpsc::UnboundedSender<AppEvent>) {
+pub async fn follow(app: usize, path: PathBuf, events: mpsc::Sender<AppEvent>) {
     let mut at = tokio::fs::metadata(&path).await.map_or(0, |m| m.len());
     let mut partial = BytesMut::new();
     while !events.is_closed() {
@@ -26,7 +26,7 @@ pub async fn follow(app: usize, path: PathBuf, events: mpsc::UnboundedSender<App
                 let now = clock::monotonic_ns();
                 for text in lines {
                     // The receiver is gone only when the run is over.
-                    let _ = events.send(AppEvent::Line { app, stream: None, at: now, text });
+                    let _ = events.send(AppEvent::Line { app, stream: None, at: now, text }).await;
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => at = 0,

@@ -82,11 +82,7 @@ impl<'a> Attempt<'a> {
 
     fn new(flow: &'a FlowRecord, range: Range<i64>, calls: Vec<u64>, end: u64) -> Self {
         let called = calls.first().copied().unwrap_or(end);
-        let acked = if range.is_empty() {
-            None
-        } else {
-            flow.acked_at(range.end)
-        };
+        let acked = if range.is_empty() { None } else { flow.acked_at(range.end) };
         let settled = acked.or(flow.closed).unwrap_or(end);
         let first_tx = flow.copies_of(&range).map(|c| c.ts).next();
         let mut attempt = Self {
@@ -110,11 +106,7 @@ impl<'a> Attempt<'a> {
 
     fn count(&mut self) {
         let mut seen = RangeSet::new();
-        for copy in self
-            .flow
-            .copies_of(&self.range)
-            .filter(|c| c.ts <= self.settled)
-        {
+        for copy in self.flow.copies_of(&self.range).filter(|c| c.ts <= self.settled) {
             let segs = copy.segs_in(&self.range);
             let own = copy.range.start.max(self.range.start)..copy.range.end.min(self.range.end);
             let again = seen.within(&own);
@@ -122,11 +114,7 @@ impl<'a> Attempt<'a> {
                 self.retransmits += copy.segs_in(&(first.start..last.end));
             }
             seen.insert(own);
-            if copy.dropped {
-                self.drops += segs
-            } else {
-                self.passes += segs
-            }
+            if copy.dropped { self.drops += segs } else { self.passes += segs }
         }
     }
 
@@ -186,8 +174,6 @@ impl<'a> Attempt<'a> {
     /// Whether what it rests on was on record all the time.
     pub(super) fn in_gap(&self, from: u64, gaps: &[Gap]) -> bool {
         let own = |g: &&Gap| g.cookie.is_none_or(|c| c == self.flow.cookie);
-        gaps.iter()
-            .filter(own)
-            .any(|g| g.meets(from.min(self.begun), self.settled))
+        gaps.iter().filter(own).any(|g| g.meets(from.min(self.begun), self.settled))
     }
 }

@@ -32,8 +32,7 @@ pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
 
 fn dropped<'a>(attempt: &Attempt<'a>, range: std::ops::Range<i64>) -> Option<&'a TxCopy> {
     let flow = attempt.flow;
-    flow.copies_of(&range)
-        .find(|c| c.dropped && c.ts <= attempt.settled)
+    flow.copies_of(&range).find(|c| c.dropped && c.ts <= attempt.settled)
 }
 
 /// Its send calls returned late, and there was something to wait for: bytes ahead of it that
@@ -44,11 +43,7 @@ fn blocked(attempt: &Attempt, since: Option<u64>) -> bool {
         (Some(t0), Some(&call)) => call.saturating_sub(t0) >= BLOCKED && ahead(t0),
         _ => false,
     };
-    at_first
-        || attempt
-            .calls
-            .windows(2)
-            .any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
+    at_first || attempt.calls.windows(2).any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
 }
 
 /// A lost packet that would have acknowledged it, after all of it had got through.
@@ -57,8 +52,7 @@ fn lost_ack<'a>(attempt: &Attempt<'a>) -> Option<&'a LostRx> {
         return None;
     }
     let lost = attempt.flow.lost_rx_between(attempt.begun, attempt.settled);
-    lost.iter()
-        .find(|r| r.ack.is_some_and(|ack| ack >= attempt.range.end))
+    lost.iter().find(|r| r.ack.is_some_and(|ack| ack >= attempt.range.end))
 }
 
 /// The rule that kept back bytes ahead of it: by losing them, or by losing the acks without which

@@ -32,17 +32,9 @@ pub(super) struct Claimed {
 pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Claimed> {
     let owners = windows::owners(flows, messages);
     let background = background(flows, &owners);
-    let mut table = Table {
-        flows,
-        messages,
-        owners,
-        background,
-        taken: BTreeSet::new(),
-    };
+    let mut table = Table { flows, messages, owners, background, taken: BTreeSet::new() };
     let mut out = vec![Claimed::default(); messages.len()];
-    let mut sized: Vec<_> = (0..messages.len())
-        .filter(|&m| messages[m].bytes.is_some())
-        .collect();
+    let mut sized: Vec<_> = (0..messages.len()).filter(|&m| messages[m].bytes.is_some()).collect();
     // Large ones first: they cannot be mistaken for small ones, but the other way round they can.
     // Of equal ones that which ended first: it has the least choice.
     sized.sort_by_key(|&m| (std::cmp::Reverse(messages[m].bytes), messages[m].t1));
@@ -80,9 +72,7 @@ impl Table<'_> {
     /// Flow, position and owners of every send call.
     pub(super) fn each_send(&self) -> impl Iterator<Item = (usize, usize, &[usize])> {
         self.owners.iter().enumerate().flat_map(|(f, list)| {
-            list.iter()
-                .enumerate()
-                .map(move |(s, owners)| (f, s, owners.as_slice()))
+            list.iter().enumerate().map(move |(s, owners)| (f, s, owners.as_slice()))
         })
     }
 
@@ -115,10 +105,8 @@ impl Table<'_> {
 
     /// The earliest run of the right size on any flow.
     fn first_try(&mut self, m: usize, candidates: &Candidates, claimed: &mut Claimed) {
-        let mut runs: Vec<_> = candidates
-            .keys()
-            .filter_map(|&f| self.run(m, f, candidates))
-            .collect();
+        let mut runs: Vec<_> =
+            candidates.keys().filter_map(|&f| self.run(m, f, candidates)).collect();
         // Another flow may carry something unrelated and larger at the same time.
         let least = runs.iter().map(|(_, r)| r.bytes).min().unwrap_or(0);
         runs.retain(|(_, r)| runs::comparable(least, r.bytes));
@@ -130,14 +118,8 @@ impl Table<'_> {
 
     /// The same message on other flows: whole, or as far as a failed call let it.
     fn other_tries(&mut self, m: usize, candidates: &Candidates, claimed: &mut Claimed) {
-        let first = claimed
-            .claims
-            .first()
-            .map(|c| (c.flow, self.written(c.flow, &c.sends)));
-        for &flow in candidates
-            .keys()
-            .filter(|&&f| first.is_none_or(|(of, _)| of != f))
-        {
+        let first = claimed.claims.first().map(|c| (c.flow, self.written(c.flow, &c.sends)));
+        for &flow in candidates.keys().filter(|&&f| first.is_none_or(|(of, _)| of != f)) {
             let whole = self.run(m, flow, candidates);
             let same =
                 whole.filter(|(_, r)| first.is_some_and(|(_, n)| runs::comparable(n, r.bytes)));
@@ -155,16 +137,9 @@ impl Table<'_> {
     }
 
     fn claim(&mut self, m: usize, flow: usize, run: Run, complete: bool, claimed: &mut Claimed) {
-        claimed.shared |= run
-            .sends
-            .iter()
-            .any(|&s| self.contested(m, flow, s, run.bytes));
+        claimed.shared |= run.sends.iter().any(|&s| self.contested(m, flow, s, run.bytes));
         self.take(flow, &run.sends);
-        claimed.claims.push(Claim {
-            flow,
-            sends: run.sends,
-            complete,
-        });
+        claimed.claims.push(Claim { flow, sends: run.sends, complete });
     }
 
     fn run(&self, m: usize, flow: usize, candidates: &Candidates) -> Option<(usize, Run)> {
@@ -187,10 +162,7 @@ impl Table<'_> {
     pub(super) fn hard_error(&self, flow: usize, sends: &[usize]) -> bool {
         let transient = [libc::EAGAIN, libc::EINTR];
         let error = |&s: &usize| self.flows[flow].sends[s].error;
-        sends
-            .iter()
-            .filter_map(error)
-            .any(|e| !transient.contains(&e))
+        sends.iter().filter_map(error).any(|e| !transient.contains(&e))
     }
 
     /// Whether another message could have sent these bytes as well.
@@ -198,11 +170,7 @@ impl Table<'_> {
         self.owners[flow][send]
             .iter()
             .filter(|&&o| o != m)
-            .any(|&o| {
-                self.messages[o]
-                    .bytes
-                    .is_none_or(|bytes| runs::fits(bytes, total))
-            })
+            .any(|&o| self.messages[o].bytes.is_none_or(|bytes| runs::fits(bytes, total)))
     }
 }
 

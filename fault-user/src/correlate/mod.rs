@@ -64,8 +64,7 @@ impl Gap {
 
 impl Facts {
     fn armed(&self, flow: &FlowRecord, direction: Direction) -> bool {
-        flow.flow
-            .is_some_and(|f| self.armed_at_end.contains(&(f, direction)))
+        flow.flow.is_some_and(|f| self.armed_at_end.contains(&(f, direction)))
     }
 
     fn late_after(&self, flow: &FlowRecord) -> u64 {
@@ -109,12 +108,7 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
         said.sort_by_key(|m| (m.t0, m.t1));
         let claimed = messages::claim(&mine, &said);
         let judged = judged(&mine, &said, &claimed, facts);
-        let ctx = report::Context {
-            facts,
-            flows,
-            mine: &mine,
-            sockets: &sockets,
-        };
+        let ctx = report::Context { facts, flows, mine: &mine, sockets: &sockets };
         let lines = by_id(&judged);
         for (i, j) in judged.iter().enumerate() {
             let later = retries(&judged, &lines[j.message.id.as_str()], i);
@@ -123,17 +117,10 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
             warnings.extend(warning);
         }
         let rest = unlogged::groups(&mine, &claimed);
-        sends.extend(
-            rest.iter()
-                .map(|g| ctx.unlogged(&Attempt::of_group(mine[g.flow], g, facts))),
-        );
+        sends.extend(rest.iter().map(|g| ctx.unlogged(&Attempt::of_group(mine[g.flow], g, facts))));
     }
     sends.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
-    Correlation {
-        verdicts: totals(&sends),
-        sends,
-        warnings,
-    }
+    Correlation { verdicts: totals(&sends), sends, warnings }
 }
 
 fn judged<'a>(
@@ -147,12 +134,7 @@ fn judged<'a>(
         let attempt = |c: &messages::Claim| Attempt::of_claim(flows[c.flow], c, since, facts);
         let mut attempts: Vec<_> = claimed.claims.iter().map(attempt).collect();
         attempts.sort_by_key(|a| a.begun);
-        Judged {
-            message,
-            attempts,
-            shared: claimed.shared,
-            foreign: claimed.foreign,
-        }
+        Judged { message, attempts, shared: claimed.shared, foreign: claimed.foreign }
     };
     messages.iter().zip(claimed).map(one).collect()
 }
@@ -173,10 +155,8 @@ fn retries<'j, 'a>(judged: &'j [Judged<'a>], lines: &[usize], of: usize) -> Vec<
 }
 
 fn totals(sends: &[SendReport]) -> BTreeMap<String, u64> {
-    let mut totals: BTreeMap<_, _> = Verdict::ALL
-        .iter()
-        .map(|v| (v.name().to_owned(), 0))
-        .collect();
+    let mut totals: BTreeMap<_, _> =
+        Verdict::ALL.iter().map(|v| (v.name().to_owned(), 0)).collect();
     for send in sends {
         *totals.entry(send.verdict.name().to_owned()).or_default() += 1;
     }

@@ -26,10 +26,7 @@ pub struct RuleName {
 impl Names {
     /// Name of an app; its index if the plan has no such app.
     pub fn app(&self, app: u32) -> String {
-        self.apps
-            .get(app as usize)
-            .cloned()
-            .unwrap_or_else(|| format!("app-{app}"))
+        self.apps.get(app as usize).cloned().unwrap_or_else(|| format!("app-{app}"))
     }
 
     /// `STEP: flow direction fault`.

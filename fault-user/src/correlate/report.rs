@@ -57,21 +57,10 @@ impl Context<'_> {
     fn evidence(&self, send: &mut SendReport, j: &Judged, later: &[&Attempt]) {
         let own = &j.attempts;
         (send.started_ms, send.finished_ms) = (self.ms(j.message.t0), self.ms(j.message.t1));
-        send.first_sent_ms = own
-            .iter()
-            .filter_map(|a| a.first_tx)
-            .min()
-            .map(|t| self.ms(t));
+        send.first_sent_ms = own.iter().filter_map(|a| a.first_tx).min().map(|t| self.ms(t));
         // Only a rerouted message owes its ack to another outcome line.
-        let joined = if send.verdict == Verdict::Rerouted {
-            later
-        } else {
-            &[]
-        };
-        let acks = own
-            .iter()
-            .chain(joined.iter().copied())
-            .filter_map(|a| a.acked);
+        let joined = if send.verdict == Verdict::Rerouted { later } else { &[] };
+        let acks = own.iter().chain(joined.iter().copied()).filter_map(|a| a.acked);
         send.acked_ms = acks.min().map(|t| self.ms(t));
         send.drops = own.iter().map(|a| a.drops).sum();
         send.retransmits = own.iter().map(|a| a.retransmits).sum();
@@ -101,9 +90,7 @@ impl Context<'_> {
             outcome: Outcome::None,
             verdict: Verdict::Unlogged,
             cause: reason.map_or(Cause::Untouched, |r| r.cause),
-            rule: reason
-                .and_then(|r| r.rule)
-                .map(|r| self.facts.names.rule(r)),
+            rule: reason.and_then(|r| r.rule).map(|r| self.facts.names.rule(r)),
             confidence: Confidence::Exact,
             started_ms: ends.map_or(0.0, |(from, _)| self.ms(from)),
             finished_ms: ends.map_or(0.0, |(_, to)| self.ms(to)),
@@ -160,9 +147,7 @@ impl Context<'_> {
                 " ({n} other sends in its time were not taken for it: check `bytes` in [app.outcomes])"
             ),
         };
-        Some(format!(
-            "app {app} says ok for `{id}` but sent nothing{passed_over}"
-        ))
+        Some(format!("app {app} says ok for `{id}` but sent nothing{passed_over}"))
     }
 
     fn via<'i, 'a: 'i>(&self, attempts: impl Iterator<Item = &'i Attempt<'a>>) -> Vec<String> {
@@ -170,10 +155,7 @@ impl Context<'_> {
     }
 
     fn name(&self, flow: &FlowRecord) -> String {
-        self.sockets
-            .get(&flow.cookie)
-            .cloned()
-            .unwrap_or_else(|| flow.cookie.to_string())
+        self.sockets.get(&flow.cookie).cloned().unwrap_or_else(|| flow.cookie.to_string())
     }
 
     /// Relative to t = 0 of the run.

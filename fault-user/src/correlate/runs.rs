@@ -31,9 +31,7 @@ pub(super) fn find(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Opti
 /// All runs among `candidates` that framing explains.
 pub(super) fn all(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Vec<Vec<usize>> {
     let runs = minimal(sends, candidates, bytes).into_iter();
-    runs.filter(|r| fits(bytes, r.bytes))
-        .map(|r| r.sends)
-        .collect()
+    runs.filter(|r| fits(bytes, r.bytes)).map(|r| r.sends).collect()
 }
 
 /// Runs that hold `bytes` and none of whose ends can be spared, in order.
@@ -49,10 +47,7 @@ fn minimal(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Vec<Run> {
                 from += 1;
             }
             if total >= bytes {
-                runs.push(Run {
-                    sends: part[from..=to].to_vec(),
-                    bytes: total,
-                });
+                runs.push(Run { sends: part[from..=to].to_vec(), bytes: total });
                 total -= sends[part[from]].len();
                 from += 1;
             }
@@ -64,9 +59,7 @@ fn minimal(sends: &[SendCall], candidates: &[usize], bytes: u64) -> Vec<Run> {
 /// Of a send that a failed call cut off: what it had written. Empty if that was nothing.
 pub(super) fn cut_off(sends: &[SendCall], candidates: &[usize]) -> Option<Run> {
     let last = candidates.iter().rposition(|&s| sends[s].error.is_some())?;
-    let mut run = contiguous(sends, &candidates[..last])
-        .pop()
-        .unwrap_or_default();
+    let mut run = contiguous(sends, &candidates[..last]).pop().unwrap_or_default();
     let bytes = run.iter().map(|&s| sends[s].len()).sum();
     run.push(candidates[last]);
     Some(Run { sends: run, bytes })
@@ -78,8 +71,7 @@ pub(super) fn contiguous(sends: &[SendCall], candidates: &[usize]) -> Vec<Vec<us
     let mut parts: Vec<Vec<usize>> = Vec::new();
     for &s in candidates.iter().filter(|&&s| !sends[s].is_empty()) {
         let joins = |part: &Vec<usize>| {
-            part.last()
-                .is_some_and(|&p| sends[p].range.end == sends[s].range.start)
+            part.last().is_some_and(|&p| sends[p].range.end == sends[s].range.start)
         };
         match parts.last_mut().filter(|p| joins(p)) {
             Some(part) => part.push(s),

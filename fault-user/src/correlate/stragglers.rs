@@ -17,19 +17,13 @@ const REACH: u64 = 50_000_000;
 impl Table<'_> {
     /// Lets every message without a send look around.
     pub(super) fn stragglers(&mut self, out: &mut [Claimed]) {
-        let mut empty: Vec<_> = (0..out.len())
-            .filter(|&m| out[m].claims.is_empty())
-            .collect();
+        let mut empty: Vec<_> = (0..out.len()).filter(|&m| out[m].claims.is_empty()).collect();
         empty.sort_by_key(|&m| Reverse(self.messages[m].bytes));
         for m in empty {
             let near = (0..self.flows.len()).filter_map(|f| self.nearest(m, f));
             if let Some((_, claim)) = near.min_by_key(|(distance, _)| *distance) {
                 self.take(claim.flow, &claim.sends);
-                out[m] = Claimed {
-                    claims: vec![claim],
-                    shared: true,
-                    foreign: 0,
-                };
+                out[m] = Claimed { claims: vec![claim], shared: true, foreign: 0 };
             }
         }
     }
@@ -42,10 +36,7 @@ impl Table<'_> {
         let free: Vec<_> = (from..to).filter(|&s| self.is_free(flow, s)).collect();
         let off = |s: usize| {
             let ts = sends[s].ts;
-            message
-                .t0
-                .saturating_sub(ts)
-                .max(ts.saturating_sub(message.t1))
+            message.t0.saturating_sub(ts).max(ts.saturating_sub(message.t1))
         };
         let runs = match message.bytes {
             Some(bytes) => runs::all(sends, &free, bytes),
@@ -57,20 +48,11 @@ impl Table<'_> {
         };
         let distance = |run: &Vec<usize>| run.iter().map(|&s| off(s)).max().unwrap_or(0);
         let nearest = runs.into_iter().min_by_key(distance)?;
-        Some((
-            distance(&nearest),
-            Claim {
-                flow,
-                sends: nearest,
-                complete: true,
-            },
-        ))
+        Some((distance(&nearest), Claim { flow, sends: nearest, complete: true }))
     }
 
     /// Whether the flow sends that size more than once while no message is under way.
     fn is_habit(&self, flow: usize, size: u64) -> bool {
-        self.background[flow]
-            .get(&size)
-            .is_some_and(|&times| times > 1)
+        self.background[flow].get(&size).is_some_and(|&times| times > 1)
     }
 }

@@ -23,9 +23,7 @@ pub(super) struct Group {
 /// Groups what is left over on the flows of one app.
 pub(super) fn groups(flows: &[&FlowRecord], claimed: &[Claimed]) -> Vec<Group> {
     let claims = claimed.iter().flat_map(|c| &c.claims);
-    let taken: BTreeSet<_> = claims
-        .flat_map(|c| c.sends.iter().map(|&s| (c.flow, s)))
-        .collect();
+    let taken: BTreeSet<_> = claims.flat_map(|c| c.sends.iter().map(|&s| (c.flow, s))).collect();
     let mut groups: Vec<Group> = Vec::new();
     for (flow, record) in flows.iter().enumerate() {
         for (s, call) in record.sends.iter().enumerate() {

@@ -15,11 +15,8 @@ impl Table<'_> {
         let mut lists = vec![Candidates::new(); self.messages.len()];
         let mut open: Contested = BTreeMap::new();
         for (f, s, owners) in self.each_send() {
-            let whose: Vec<_> = owners
-                .iter()
-                .copied()
-                .filter(|&m| self.messages[m].bytes.is_none())
-                .collect();
+            let whose: Vec<_> =
+                owners.iter().copied().filter(|&m| self.messages[m].bytes.is_none()).collect();
             match whose[..] {
                 _ if self.taken.contains(&(f, s)) => {}
                 [] => {}
@@ -39,17 +36,11 @@ impl Table<'_> {
     /// share them. Neither is certain.
     fn share_out(&self, open: Contested, lists: &mut [Candidates], out: &mut [Claimed]) {
         for (whose, mut sends) in open {
-            let empty: Vec<_> = whose
-                .iter()
-                .copied()
-                .filter(|&m| lists[m].is_empty())
-                .collect();
+            let empty: Vec<_> = whose.iter().copied().filter(|&m| lists[m].is_empty()).collect();
             let needy = if empty.is_empty() { whose } else { empty };
             needy.iter().for_each(|&m| out[m].shared = true);
             sends.sort_by_key(|&(f, s)| self.flows[f].sends[s].ts);
-            let wrote = sends
-                .iter()
-                .all(|&(f, s)| !self.flows[f].sends[s].is_empty());
+            let wrote = sends.iter().all(|&(f, s)| !self.flows[f].sends[s].is_empty());
             if wrote && needy.len() == sends.len() {
                 for (&m, &(f, s)) in needy.iter().zip(&sends) {
                     lists[m].entry(f).or_default().push(s);
@@ -64,10 +55,8 @@ impl Table<'_> {
 
     fn unsized_claims(&self, m: usize, list: Candidates) -> Vec<Claim> {
         let said_ok = self.messages[m].outcome == Outcome::Ok;
-        let trimmed: Candidates = list
-            .iter()
-            .map(|(&f, s)| (f, self.without_background(f, s)))
-            .collect();
+        let trimmed: Candidates =
+            list.iter().map(|(&f, s)| (f, self.without_background(f, s))).collect();
         let all_gone = trimmed.values().all(Vec::is_empty);
         let mut claims: Vec<_> = if all_gone { list } else { trimmed }
             .into_iter()
@@ -78,11 +67,7 @@ impl Table<'_> {
                 // A failed call after one that wrote may be another's; where the app says ok, it is.
                 let other = said_ok && self.written(flow, &sends) > 0;
                 let complete = other || last.is_some_and(|s| s.error.is_none());
-                Claim {
-                    flow,
-                    sends,
-                    complete,
-                }
+                Claim { flow, sends, complete }
             })
             .collect();
         let total = |c: &Claim| self.written(c.flow, &c.sends);
@@ -97,9 +82,7 @@ impl Table<'_> {
 
     fn without_background(&self, flow: usize, list: &[usize]) -> Vec<usize> {
         let size = |s: usize| self.flows[flow].sends[s].len();
-        let keep = list
-            .iter()
-            .rposition(|&s| !self.background[flow].contains_key(&size(s)));
+        let keep = list.iter().rposition(|&s| !self.background[flow].contains_key(&size(s)));
         list[..keep.map_or(0, |k| k + 1)].to_vec()
     }
 }

@@ -19,18 +19,10 @@ pub(super) struct Judgement {
 pub(super) fn judge(outcome: Outcome, own: &[Attempt], later: &[&Attempt]) -> Judgement {
     let Some(first) = own.first() else {
         let verdict = word(outcome, Fate::Never);
-        return Judgement {
-            verdict,
-            about: None,
-        };
+        return Judgement { verdict, about: None };
     };
-    let about = |i, verdict| Judgement {
-        verdict,
-        about: Some(i),
-    };
-    let earliest = (0..own.len())
-        .filter(|&i| own[i].acked.is_some())
-        .min_by_key(|&i| own[i].acked);
+    let about = |i, verdict| Judgement { verdict, about: Some(i) };
+    let earliest = (0..own.len()).filter(|&i| own[i].acked.is_some()).min_by_key(|&i| own[i].acked);
     let elsewhere = |a: &Attempt| a.flow.cookie != first.flow.cookie;
     if let Some(i) = earliest {
         let moved = first.acked.is_none() && elsewhere(&own[i]);

@@ -9,20 +9,12 @@ use crate::verdict::{Cause, Outcome};
 /// The evidence on one attempt: what happened to its bytes, and how that ended. `now`: the run's
 /// end, ns.
 pub(super) fn attempt(a: &Attempt, reason: Reason, names: &Names, now: u64) -> String {
-    let cut = if a.complete {
-        String::new()
-    } else {
-        cut_off(a)
-    };
+    let cut = if a.complete { String::new() } else { cut_off(a) };
     if a.range.is_empty() {
         return cut;
     }
     let parts = [cut, bytes(a, reason, names), ending(a, now)];
-    parts
-        .into_iter()
-        .filter(|p| !p.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
+    parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// What the app said of a message.
@@ -51,10 +43,7 @@ fn errno_name(errno: i32) -> String {
 
 fn bytes(a: &Attempt, reason: Reason, names: &Names) -> String {
     let what = format!("bytes {}..{}", a.range.start, a.range.end);
-    let by = reason
-        .rule
-        .map(|r| format!(" by {}", names.rule_in_words(r)))
-        .unwrap_or_default();
+    let by = reason.rule.map(|r| format!(" by {}", names.rule_in_words(r))).unwrap_or_default();
     match reason.cause {
         Cause::Hit => hit(a, &what, &by),
         Cause::SenderBlocked => {
@@ -92,15 +81,9 @@ fn ending(a: &Attempt, now: u64) -> String {
         (_, Fate::Never) if !a.complete => String::new(),
         (Some(at), _) => format!("the socket closed {} later without an ack", after(at)),
         (None, Fate::Never | Fate::Left) => {
-            format!(
-                "the run ended {} later with the fault still on, without an ack",
-                after(now)
-            )
+            format!("the run ended {} later with the fault still on, without an ack", after(now))
         }
-        (None, _) => format!(
-            "still without an ack when the run ended {} later",
-            after(now)
-        ),
+        (None, _) => format!("still without an ack when the run ended {} later", after(now)),
     }
 }
 

@@ -27,10 +27,7 @@ pub(super) fn owners(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Vec
         }
         hits
     };
-    flows
-        .iter()
-        .map(|f| f.sends.iter().map(|s| of(s.ts)).collect())
-        .collect()
+    flows.iter().map(|f| f.sends.iter().map(|s| of(s.ts)).collect()).collect()
 }
 
 fn distance(m: &AppMessage, ts: u64) -> u64 {

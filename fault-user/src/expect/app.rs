@@ -47,10 +47,9 @@ fn no_line(facts: &Facts<'_>, pattern: &Regex, app: Option<AppId>, since: &str) 
         None => String::new(),
     };
     match earlier {
-        Some((at_ms, _)) => format!(
-            "no line{of} matched{since}, only before it (first at {})",
-            words::time(at_ms)
-        ),
+        Some((at_ms, _)) => {
+            format!("no line{of} matched{since}, only before it (first at {})", words::time(at_ms))
+        }
         None => format!("no line{of} matched"),
     }
 }
@@ -83,10 +82,7 @@ pub(super) fn implied(expects: &[Expect], apps: &[AppFacts]) -> Vec<ExpectationR
         .filter(|(_, app)| app.exited_ms.is_some() && !app.asked_to_end && app.exit_code != Some(0))
         .filter(|(id, _)| !spoken_of(*id))
         .map(|(_, app)| ExpectationReport {
-            text: format!(
-                "app {} does not fail (implied: no [[expect]] names its exit)",
-                app.name
-            ),
+            text: format!("app {} does not fail (implied: no [[expect]] names its exit)", app.name),
             held: false,
             observed: ending(app),
         })

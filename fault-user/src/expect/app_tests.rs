@@ -27,10 +27,7 @@ fn a_line_within_its_time_after_the_step_holds() {
     let any = after_outage(&run, None, Some(2));
     assert_held(&any, "at 12.0 s, 2.0 s after step \"outage\": say hello");
     let unlimited = after_outage(&run, Some(RECEIVER), None);
-    assert_held(
-        &unlimited,
-        "at 15.0 s, 5.0 s after step \"outage\": hello \\u{1b}[31mworld",
-    );
+    assert_held(&unlimited, "at 15.0 s, 5.0 s after step \"outage\": hello \\u{1b}[31mworld");
 }
 
 #[test]
@@ -42,10 +39,7 @@ fn a_line_that_is_late_or_of_another_app_does_not_hold() {
     );
     let mut run = written();
     run.log.remove(0);
-    assert_failed(
-        &after_outage(&run, Some(RECEIVER), None),
-        "no line of receiver matched",
-    );
+    assert_failed(&after_outage(&run, Some(RECEIVER), None), "no line of receiver matched");
 }
 
 #[test]
@@ -63,20 +57,9 @@ fn without_a_step_the_whole_output_counts() {
     let judged = |within: Option<u64>| log(&run.facts(), &hello(), None, within.map(secs), None);
     assert_held(&judged(None), "at -500 ms: hello there");
     assert_held(&judged(Some(0)), "at -500 ms: hello there");
-    let receiver = |within| {
-        log(
-            &run.facts(),
-            &hello(),
-            Some(RECEIVER),
-            Some(secs(within)),
-            None,
-        )
-    };
+    let receiver = |within| log(&run.facts(), &hello(), Some(RECEIVER), Some(secs(within)), None);
     assert_held(&receiver(15), "at 15.0 s: hello \\u{1b}[31mworld");
-    assert_failed(
-        &receiver(14),
-        "at 15.0 s (expected within 14.0 s): hello \\u{1b}[31mworld",
-    );
+    assert_failed(&receiver(14), "at 15.0 s (expected within 14.0 s): hello \\u{1b}[31mworld");
 }
 
 #[test]
@@ -98,17 +81,11 @@ fn the_exit_status_has_to_be_the_one_named() {
     let run = Run::new();
     assert_held(&exit(&run.facts(), SENDER, 0), "exit 0 at 90.0 s");
     assert_failed(&exit(&run.facts(), SENDER, 3), "exit 0 at 90.0 s");
-    assert_failed(
-        &exit(&run.facts(), RECEIVER, 0),
-        "did not exit by itself: running",
-    );
+    assert_failed(&exit(&run.facts(), RECEIVER, 0), "did not exit by itself: running");
 }
 
 fn exits_with(app: AppId, code: i32) -> Expect {
-    Expect {
-        what: ExpectWhat::Exit { app, code },
-        text: format!("exit {code}"),
-    }
+    Expect { what: ExpectWhat::Exit { app, code }, text: format!("exit {code}") }
 }
 
 #[test]
@@ -131,10 +108,7 @@ fn an_app_that_fails_unasked_fails_the_run_unless_its_exit_is_spoken_about() {
 #[test]
 fn an_app_that_was_told_to_end_may_end_as_it_likes() {
     let mut run = Run::new();
-    run.apps[0] = AppFacts {
-        asked_to_end: true,
-        ..app("sender", Some(143), Some(90_000.0))
-    };
+    run.apps[0] = AppFacts { asked_to_end: true, ..app("sender", Some(143), Some(90_000.0)) };
     assert!(evaluate(&[], &run.facts()).is_empty());
     run.apps[0].asked_to_end = false;
     assert_eq!(evaluate(&[], &run.facts()).len(), 1);
@@ -153,10 +127,7 @@ fn a_crash_is_a_failure_too() {
 
 #[test]
 fn expectations_come_in_the_order_of_the_file() {
-    let found = evaluate(
-        &[exits_with(SENDER, 1), exits_with(SENDER, 0)],
-        &Run::new().facts(),
-    );
+    let found = evaluate(&[exits_with(SENDER, 1), exits_with(SENDER, 0)], &Run::new().facts());
     let seen: Vec<(&str, bool)> = found.iter().map(|e| (e.text.as_str(), e.held)).collect();
     assert_eq!(seen, [("exit 1", false), ("exit 0", true)]);
 }

@@ -99,46 +99,30 @@ impl LogSearch for Vec<LogLine> {
 pub fn evaluate(expects: &[Expect], facts: &Facts<'_>) -> Vec<ExpectationReport> {
     let written = expects.iter().map(|expect| {
         let found = judge(&expect.what, facts);
-        ExpectationReport {
-            text: expect.text.clone(),
-            held: found.held,
-            observed: found.observed,
-        }
+        ExpectationReport { text: expect.text.clone(), held: found.held, observed: found.observed }
     });
     written.chain(app::implied(expects, facts.apps)).collect()
 }
 
 fn judge(what: &ExpectWhat, facts: &Facts<'_>) -> Finding {
     match what {
-        ExpectWhat::Verdict {
-            verdict,
-            app,
-            bounds,
-        } => sends::verdict(facts, *verdict, *app, *bounds),
-        ExpectWhat::Outcome {
-            outcome,
-            app,
-            bounds,
-        } => sends::outcome(facts, *outcome, *app, *bounds),
+        ExpectWhat::Verdict { verdict, app, bounds } => {
+            sends::verdict(facts, *verdict, *app, *bounds)
+        }
+        ExpectWhat::Outcome { outcome, app, bounds } => {
+            sends::outcome(facts, *outcome, *app, *bounds)
+        }
         ExpectWhat::DeliveredRatio { app, bounds } => sends::delivered_ratio(facts, *app, *bounds),
         ExpectWhat::MaxGap { app, at_most } => sends::max_gap(facts, *app, *at_most),
-        ExpectWhat::Closed {
-            flow,
-            within,
-            of_step,
-        } => network::closed(facts, *flow, *within, *of_step),
-        ExpectWhat::Counter {
-            flow,
-            counter,
-            direction,
-            bounds,
-        } => network::counter(facts, *flow, *counter, *direction, *bounds),
-        ExpectWhat::Log {
-            log,
-            app,
-            within,
-            of_step,
-        } => app::log(facts, &log.0, *app, *within, *of_step),
+        ExpectWhat::Closed { flow, within, of_step } => {
+            network::closed(facts, *flow, *within, *of_step)
+        }
+        ExpectWhat::Counter { flow, counter, direction, bounds } => {
+            network::counter(facts, *flow, *counter, *direction, *bounds)
+        }
+        ExpectWhat::Log { log, app, within, of_step } => {
+            app::log(facts, &log.0, *app, *within, *of_step)
+        }
         ExpectWhat::Exit { app, code } => app::exit(facts, *app, *code),
     }
 }
@@ -152,10 +136,7 @@ struct Finding {
 
 impl Finding {
     fn new(held: bool, observed: impl Into<String>) -> Self {
-        Self {
-            held,
-            observed: observed.into(),
-        }
+        Self { held, observed: observed.into() }
     }
 
     /// Nothing to judge by.
@@ -168,9 +149,7 @@ impl Facts<'_> {
     /// `None` takes the sends of every app.
     fn sends_of(&self, app: Option<AppId>) -> impl Iterator<Item = &SendReport> {
         let name = app.map(|id| self.apps[id.0].name.as_str());
-        self.sends
-            .iter()
-            .filter(move |send| name.is_none_or(|name| send.app == name))
+        self.sends.iter().filter(move |send| name.is_none_or(|name| send.app == name))
     }
 
     /// When the step took effect, or why there is no such time.
@@ -178,10 +157,7 @@ impl Facts<'_> {
         let step = &self.steps[step.0];
         match step.armed_ms {
             Some(ms) => Ok((step.name.as_str(), ms)),
-            None => Err(Finding::no_evidence(format!(
-                "step {:?} never happened",
-                step.name
-            ))),
+            None => Err(Finding::no_evidence(format!("step {:?} never happened", step.name))),
         }
     }
 }
@@ -192,12 +168,8 @@ fn ms(duration: Duration) -> f64 {
 
 /// Bounds in words, for what was observed: `(at least 1)`.
 fn wanted(bounds: Bounds) -> String {
-    let least = bounds
-        .at_least
-        .map(|x| format!("at least {}", words::number(x)));
-    let most = bounds
-        .at_most
-        .map(|x| format!("at most {}", words::number(x)));
+    let least = bounds.at_least.map(|x| format!("at least {}", words::number(x)));
+    let most = bounds.at_most.map(|x| format!("at most {}", words::number(x)));
     let both: Vec<String> = least.into_iter().chain(most).collect();
     format!("(expected {})", both.join(" and "))
 }

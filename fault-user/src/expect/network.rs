@@ -9,15 +9,10 @@ use crate::scenario::model::{Bounds, Counter, DirectionSpec, FlowId, StepId};
 
 fn sockets<'a>(facts: &Facts<'a>, flow: FlowId) -> Result<Vec<&'a FlowReport>, Finding> {
     let name = &facts.flow_names[flow.0];
-    let found: Vec<&FlowReport> = facts
-        .flows
-        .iter()
-        .filter(|f| f.selected && f.name == *name)
-        .collect();
+    let found: Vec<&FlowReport> =
+        facts.flows.iter().filter(|f| f.selected && f.name == *name).collect();
     if found.is_empty() {
-        return Err(Finding::no_evidence(format!(
-            "flow {name:?} never appeared"
-        )));
+        return Err(Finding::no_evidence(format!("flow {name:?} never appeared")));
     }
     Ok(found)
 }
@@ -32,9 +27,7 @@ pub(super) fn closed(
     within: Duration,
     of_step: StepId,
 ) -> Finding {
-    let judged = facts
-        .armed(of_step)
-        .and_then(|armed| Ok((armed, sockets(facts, flow)?)));
+    let judged = facts.armed(of_step).and_then(|armed| Ok((armed, sockets(facts, flow)?)));
     let ((step, armed_ms), sockets) = match judged {
         Ok(all) => all,
         Err(finding) => return finding,
@@ -44,11 +37,7 @@ pub(super) fn closed(
     for socket in concerned(&sockets, armed_ms) {
         let (ok, note) = closed_in_time(socket, step, armed_ms, ms(within));
         held &= ok;
-        notes.push(if sockets.len() > 1 {
-            format!("{}: {note}", socket.local)
-        } else {
-            note
-        });
+        notes.push(if sockets.len() > 1 { format!("{}: {note}", socket.local) } else { note });
     }
     Finding::new(held, notes.join("; "))
 }
@@ -59,29 +48,17 @@ fn concerned<'a>(sockets: &[&'a FlowReport], armed_ms: f64) -> Vec<&'a FlowRepor
     let closed = |s: &FlowReport| s.closed_ms.unwrap_or(f64::INFINITY);
     let handed_over = |s: &FlowReport| {
         closed(s) < armed_ms
-            && sockets
-                .iter()
-                .any(|next| next.cookie != s.cookie && opened(next) >= closed(s))
+            && sockets.iter().any(|next| next.cookie != s.cookie && opened(next) >= closed(s))
     };
     let took_over = |s: &FlowReport| {
         let from = |before: &&FlowReport| closed(before) >= armed_ms && closed(before) <= opened(s);
         opened(s) > armed_ms
-            && sockets
-                .iter()
-                .copied()
-                .any(|before| before.cookie != s.cookie && from(&before))
+            && sockets.iter().copied().any(|before| before.cookie != s.cookie && from(&before))
     };
-    let met: Vec<&FlowReport> = sockets
-        .iter()
-        .copied()
-        .filter(|s| !handed_over(s) && !took_over(s))
-        .collect();
+    let met: Vec<&FlowReport> =
+        sockets.iter().copied().filter(|s| !handed_over(s) && !took_over(s)).collect();
     // Sockets that opened and closed in one instant can each seem to follow the other.
-    if met.is_empty() {
-        sockets.to_vec()
-    } else {
-        met
-    }
+    if met.is_empty() { sockets.to_vec() } else { met }
 }
 
 fn closed_in_time(
@@ -111,18 +88,9 @@ fn closed_in_time(
         );
     }
     let held = after <= within_ms;
-    let limit = if held {
-        String::new()
-    } else {
-        format!(" (expected within {})", words::time(within_ms))
-    };
-    (
-        held,
-        format!(
-            "closed at {at}, {} after step {step:?}{limit}",
-            words::time(after)
-        ),
-    )
+    let limit =
+        if held { String::new() } else { format!(" (expected within {})", words::time(within_ms)) };
+    (held, format!("closed at {at}, {} after step {step:?}{limit}", words::time(after)))
 }
 
 /// A counter, summed over the flow's sockets and the directions asked for.
@@ -137,17 +105,12 @@ pub(super) fn counter(
         Ok(found) => found,
         Err(finding) => return finding,
     };
-    let sum: u64 = sockets
-        .iter()
-        .map(|socket| read(socket, counter, direction))
-        .sum();
+    let sum: u64 = sockets.iter().map(|socket| read(socket, counter, direction)).sum();
     let held = bounds.holds(sum as f64);
     let mut observed = sum.to_string();
     if sockets.len() > 1 {
-        let parts: Vec<String> = sockets
-            .iter()
-            .map(|s| read(s, counter, direction).to_string())
-            .collect();
+        let parts: Vec<String> =
+            sockets.iter().map(|s| read(s, counter, direction).to_string()).collect();
         observed += &format!(" over {} sockets ({})", sockets.len(), parts.join(" + "));
     }
     if !held {

@@ -9,12 +9,8 @@ use crate::scenario::model::{AppId, Bounds};
 use crate::verdict::{Outcome, Verdict};
 
 /// Verdicts under which the peer's TCP has acknowledged the message, in time or not.
-const GOT_THROUGH: [Verdict; 4] = [
-    Verdict::Delivered,
-    Verdict::Late,
-    Verdict::Rerouted,
-    Verdict::FalseFailure,
-];
+const GOT_THROUGH: [Verdict; 4] =
+    [Verdict::Delivered, Verdict::Late, Verdict::Rerouted, Verdict::FalseFailure];
 
 /// Number of sends with a verdict, those without an id included.
 pub(super) fn verdict(
@@ -25,10 +21,7 @@ pub(super) fn verdict(
 ) -> Finding {
     let all: Vec<&SendReport> = facts.sends_of(app).collect();
     let mut finding = counted(&all, |send| send.verdict == verdict, verdict.name(), bounds);
-    let unknown = all
-        .iter()
-        .filter(|send| send.verdict == Verdict::Unknown)
-        .count() as u64;
+    let unknown = all.iter().filter(|send| send.verdict == Verdict::Unknown).count() as u64;
     if verdict != Verdict::Unknown && unknown > 0 {
         // The count stands, but who reads it has to know that it may be too small.
         finding.observed += &format!(
@@ -46,10 +39,8 @@ pub(super) fn outcome(
     app: Option<AppId>,
     bounds: Bounds,
 ) -> Finding {
-    let all: Vec<&SendReport> = facts
-        .sends_of(app)
-        .filter(|send| outcome == Outcome::None || send.id.is_some())
-        .collect();
+    let all: Vec<&SendReport> =
+        facts.sends_of(app).filter(|send| outcome == Outcome::None || send.id.is_some()).collect();
     let word = match outcome {
         Outcome::Ok => "ok",
         Outcome::Failed => "failed",
@@ -72,9 +63,7 @@ fn counted(
     }
     observed += &format!(" {}", wanted(bounds));
     // Too many: those are the ones to look at. Too few: the ones that went elsewhere.
-    let too_few = bounds
-        .at_least
-        .is_some_and(|least| (hits.len() as f64) < least);
+    let too_few = bounds.at_least.is_some_and(|least| (hits.len() as f64) < least);
     if too_few {
         let others: Vec<&SendReport> = all.iter().copied().filter(|send| !hit(send)).collect();
         observed += &examples("; not so: ", &others, true);
@@ -90,11 +79,7 @@ fn examples(lead: &str, sends: &[&SendReport], with_verdict: bool) -> String {
         .iter()
         .filter_map(|send| {
             let id = send.id.as_deref()?;
-            Some(if with_verdict {
-                format!("{id} {}", send.verdict.name())
-            } else {
-                id.to_owned()
-            })
+            Some(if with_verdict { format!("{id} {}", send.verdict.name()) } else { id.to_owned() })
         })
         .collect();
     let nameless = (sends.len() - names.len()) as u64;
@@ -105,35 +90,23 @@ fn examples(lead: &str, sends: &[&SendReport], with_verdict: bool) -> String {
     if nameless > 0 {
         parts.push(format!("{nameless} without id"));
     }
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!("{lead}{}", parts.join(", "))
-    }
+    if parts.is_empty() { String::new() } else { format!("{lead}{}", parts.join(", ")) }
 }
 
 /// Share of the sends with an id that the peer's TCP acknowledged.
 pub(super) fn delivered_ratio(facts: &Facts<'_>, app: Option<AppId>, bounds: Bounds) -> Finding {
-    let told: Vec<&SendReport> = facts
-        .sends_of(app)
-        .filter(|send| send.id.is_some())
-        .collect();
+    let told: Vec<&SendReport> = facts.sends_of(app).filter(|send| send.id.is_some()).collect();
     if told.is_empty() {
         return Finding::no_evidence(
             "no send has an id: check [app.outcomes] against what the app writes",
         );
     }
-    let lost: Vec<&SendReport> = told
-        .iter()
-        .copied()
-        .filter(|send| !GOT_THROUGH.contains(&send.verdict))
-        .collect();
+    let lost: Vec<&SendReport> =
+        told.iter().copied().filter(|send| !GOT_THROUGH.contains(&send.verdict)).collect();
     let through = told.len() - lost.len();
     let ratio = through as f64 / told.len() as f64;
-    let mut observed = format!(
-        "{ratio:.3} ({through} of {})",
-        words::count(told.len() as u64, "send")
-    );
+    let mut observed =
+        format!("{ratio:.3} ({through} of {})", words::count(told.len() as u64, "send"));
     let held = bounds.holds(ratio);
     if !held {
         observed += &format!(" {}", wanted(bounds));
@@ -149,19 +122,13 @@ pub(super) fn delivered_ratio(facts: &Facts<'_>, app: Option<AppId>, bounds: Bou
 pub(super) fn max_gap(facts: &Facts<'_>, app: Option<AppId>, at_most: Duration) -> Finding {
     let all: Vec<&SendReport> = facts.sends_of(app).collect();
     let with_ids = all.iter().any(|send| send.id.is_some());
-    let counted: Vec<&SendReport> = all
-        .into_iter()
-        .filter(|send| !with_ids || send.id.is_some())
-        .collect();
+    let counted: Vec<&SendReport> =
+        all.into_iter().filter(|send| !with_ids || send.id.is_some()).collect();
     let acks = ack_times(&counted);
     let (from, to) = longest_gap(&acks, end_of_senders(facts, app, &counted));
     let gap = to - from;
-    let mut observed = format!(
-        "{} (from {} to {})",
-        words::time(gap),
-        words::time(from),
-        words::time(to)
-    );
+    let mut observed =
+        format!("{} (from {} to {})", words::time(gap), words::time(from), words::time(to));
     let delivered = acks.len() as u64;
     observed += &match (delivered, with_ids) {
         (0, _) => "; no send was delivered".to_owned(),
@@ -177,11 +144,8 @@ pub(super) fn max_gap(facts: &Facts<'_>, app: Option<AppId>, at_most: Duration) 
 
 /// When deliveries happened, in order; what was acknowledged before t = 0 bounds no gap.
 fn ack_times(sends: &[&SendReport]) -> Vec<f64> {
-    let mut acks: Vec<f64> = sends
-        .iter()
-        .filter_map(|send| send.acked_ms)
-        .filter(|ms| *ms >= 0.0)
-        .collect();
+    let mut acks: Vec<f64> =
+        sends.iter().filter_map(|send| send.acked_ms).filter(|ms| *ms >= 0.0).collect();
     acks.sort_by(f64::total_cmp);
     acks
 }

@@ -15,10 +15,7 @@ fn verdicts_are_counted_over_all_sends() {
     let run = mixed();
     let judged = |v, bounds| verdict(&run.facts(), v, None, bounds);
     assert_held(&judged(Verdict::Late, at_most(0.0)), "0 of 4 sends late");
-    assert_held(
-        &judged(Verdict::Unlogged, at_least(1.0)),
-        "1 of 4 sends unlogged",
-    );
+    assert_held(&judged(Verdict::Unlogged, at_least(1.0)), "1 of 4 sends unlogged");
     assert_failed(
         &judged(Verdict::SilentLoss, at_most(0.0)),
         "1 of 4 sends silent_loss (expected at most 0): m2",
@@ -35,20 +32,14 @@ fn an_app_narrows_the_sends() {
     run.sends[1].app = "receiver".to_owned();
     let judged = |app| verdict(&run.facts(), Verdict::SilentLoss, Some(app), at_most(0.0));
     assert_held(&judged(SENDER), "0 of 3 sends silent_loss");
-    assert_failed(
-        &judged(RECEIVER),
-        "1 of 1 send silent_loss (expected at most 0): m2",
-    );
+    assert_failed(&judged(RECEIVER), "1 of 1 send silent_loss (expected at most 0): m2");
 }
 
 #[test]
 fn many_ids_are_cut_to_the_first_few() {
     let run = Run::new().sends((0..9).map(|i| send(&format!("m{i}"), Verdict::Late)));
     let found = verdict(&run.facts(), Verdict::Late, None, at_most(0.0));
-    assert_failed(
-        &found,
-        "9 of 9 sends late (expected at most 0): m0, m1, m2, m3, m4 and 4 more",
-    );
+    assert_failed(&found, "9 of 9 sends late (expected at most 0): m0, m1, m2, m3, m4 and 4 more");
 }
 
 #[test]
@@ -72,10 +63,7 @@ fn outcomes_ok_and_failed_need_an_id_and_none_does_not() {
         &judged(Outcome::Failed, at_most(0.0)),
         "1 of 3 sends failed (expected at most 0): m3",
     );
-    assert_held(
-        &judged(Outcome::None, at_most(1.0)),
-        "1 of 4 sends without outcome",
-    );
+    assert_held(&judged(Outcome::None, at_most(1.0)), "1 of 4 sends without outcome");
     assert_failed(
         &judged(Outcome::None, at_most(0.0)),
         "1 of 4 sends without outcome (expected at most 0): 1 without id",
@@ -96,19 +84,12 @@ fn a_false_failure_was_delivered_and_an_unlogged_send_does_not_count() {
 #[test]
 fn every_verdict_that_got_through_counts_for_the_ratio() {
     for v in Verdict::ALL {
-        let run = Run::new().sends([SendReport {
-            id: Some("m".to_owned()),
-            ..send("m", v)
-        }]);
+        let run = Run::new().sends([SendReport { id: Some("m".to_owned()), ..send("m", v) }]);
         let through = matches!(
             v,
             Verdict::Delivered | Verdict::Late | Verdict::Rerouted | Verdict::FalseFailure
         );
-        assert_eq!(
-            delivered_ratio(&run.facts(), None, at_least(1.0)).held,
-            through,
-            "{v:?}"
-        );
+        assert_eq!(delivered_ratio(&run.facts(), None, at_least(1.0)).held, through, "{v:?}");
     }
 }
 
@@ -120,16 +101,10 @@ fn without_ids_there_is_no_ratio() {
 
 #[test]
 fn the_gap_reaches_from_ack_to_ack() {
-    let run = Run::new().sends([
-        acked("m3", 60_000.0),
-        acked("m1", 1_000.0),
-        acked("m2", 31_000.0),
-    ]);
+    let run =
+        Run::new().sends([acked("m3", 60_000.0), acked("m1", 1_000.0), acked("m2", 31_000.0)]);
     let judged = |limit| max_gap(&run.facts(), None, secs(limit));
-    assert_held(
-        &judged(30),
-        "30.0 s (from 1.0 s to 31.0 s); 3 sends delivered",
-    );
+    assert_held(&judged(30), "30.0 s (from 1.0 s to 31.0 s); 3 sends delivered");
     assert_failed(
         &judged(29),
         "30.0 s (from 1.0 s to 31.0 s); 3 sends delivered (expected at most 29.0 s)",
@@ -167,10 +142,7 @@ fn nothing_delivered_is_one_gap_and_an_ack_after_the_exit_is_no_negative_one() {
 
 #[test]
 fn keepalives_do_not_fill_a_gap_between_messages() {
-    let keepalive = SendReport {
-        acked_ms: Some(45_000.0),
-        ..send("", Verdict::Unlogged)
-    };
+    let keepalive = SendReport { acked_ms: Some(45_000.0), ..send("", Verdict::Unlogged) };
     let with_ids = Run::new().sends([acked("m1", 10_000.0), keepalive.clone()]);
     assert!(!max_gap(&with_ids.facts(), None, secs(50)).held);
     let without_ids = Run::new().sends([keepalive]);

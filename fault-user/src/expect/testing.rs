@@ -24,10 +24,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new() -> Self {
         Self {
-            apps: vec![
-                app("sender", Some(0), Some(90_000.0)),
-                app("receiver", None, None),
-            ],
+            apps: vec![app("sender", Some(0), Some(90_000.0)), app("receiver", None, None)],
             flow_names: vec!["chat".to_owned()],
             flows: Vec::new(),
             steps: vec![step("outage", Some(10_000.0)), step("recovery", None)],
@@ -47,11 +44,7 @@ impl Run {
     }
 
     pub(super) fn line(mut self, app: AppId, t_ms: f64, line: &str) -> Self {
-        self.log.push(LogLine {
-            app,
-            t_ms,
-            line: line.to_owned(),
-        });
+        self.log.push(LogLine { app, t_ms, line: line.to_owned() });
         self
     }
 
@@ -71,13 +64,7 @@ impl Run {
 
 pub(super) fn app(name: &str, exit_code: Option<i32>, exited_ms: Option<f64>) -> AppFacts {
     let status = exit_code.map_or("running".to_owned(), |code| format!("exit {code}"));
-    AppFacts {
-        name: name.to_owned(),
-        exit_code,
-        exited_ms,
-        asked_to_end: false,
-        status,
-    }
+    AppFacts { name: name.to_owned(), exit_code, exited_ms, asked_to_end: false, status }
 }
 
 fn step(name: &str, armed_ms: Option<f64>) -> StepReport {
@@ -122,10 +109,7 @@ pub(super) fn send(id: &str, verdict: Verdict) -> SendReport {
 }
 
 pub(super) fn acked(id: &str, at_ms: f64) -> SendReport {
-    SendReport {
-        acked_ms: Some(at_ms),
-        ..send(id, Verdict::Delivered)
-    }
+    SendReport { acked_ms: Some(at_ms), ..send(id, Verdict::Delivered) }
 }
 
 /// A socket of "chat"; the cookie is made from the times, so that sockets differ.
@@ -150,17 +134,11 @@ pub(super) fn socket(opened_ms: f64, closed_ms: Option<f64>) -> FlowReport {
 }
 
 pub(super) fn at_most(x: f64) -> Bounds {
-    Bounds {
-        at_least: None,
-        at_most: Some(x),
-    }
+    Bounds { at_least: None, at_most: Some(x) }
 }
 
 pub(super) fn at_least(x: f64) -> Bounds {
-    Bounds {
-        at_least: Some(x),
-        at_most: None,
-    }
+    Bounds { at_least: Some(x), at_most: None }
 }
 
 pub(super) fn secs(n: u64) -> Duration {

@@ -4,23 +4,22 @@ use std::fs::File;
 use std::io::BufWriter;
 
 use fault_common::rule::Direction;
-use fault_common::stats::Global;
 
 use super::Options;
+use super::counted::Counted;
 use super::prepare::Stage;
 use super::state::State;
 use crate::correlate::names::{self, Names, RuleName};
-use crate::correlate::{self, Facts, Gap};
+use crate::correlate::{self, Facts};
 use crate::expect::{self, AppFacts};
-use crate::kernel::{Kernel, KernelError};
-use crate::ledger::audit::{self, RuleCounters, Severity, SlotCounters};
+use crate::ledger::audit::{self, Severity};
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::store::{Header, JsonlWriter};
 use crate::plan::Plan;
 use crate::report::OutDir;
 use crate::report::model::{
-    AppReport, Backends, Counters, EventTotals, Evidence, FaultReport, FlowReport, Report,
-    RunResult, SCHEMA, StepReport,
+    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, Report, RunResult, SCHEMA,
+    StepReport,
 };
 use crate::scenario::Scenario;
 use crate::scenario::model::Trigger;
@@ -48,8 +47,7 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     if let Err(e) = write_events(&state, &names, t0, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
-    let findings =
-        audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
+    let findings = audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
     note_findings(&mut state, &findings, &counted);
     note_absent(&mut state);
 
@@ -79,79 +77,6 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     };
     judge(&mut report, &state, t0);
     report
-}
-
-/// What the kernel has counted.
-#[derive(Default)]
-struct Counted {
-    audit: audit::Counters,
-    slots: std::collections::BTreeMap<u32, [Counters; 2]>,
-    recorded: u64,
-    lease_expired: u64,
-    sockets_full: u64,
-    whole: Vec<(String, u64)>,
-    gaps: Vec<Gap>,
-}
-
-impl Counted {
-    fn read(
-        kernel: &Kernel,
-        plan: &Plan,
-        flows: &[FlowRecord],
-        names: &Names,
-    ) -> Result<Self, KernelError> {
-        let totals = kernel.totals()?;
-        let mut counted = Self {
-            recorded: totals.get(Global::EventsRecorded),
-            lease_expired: totals.get(Global::LeaseExpired),
-            sockets_full: totals.get(Global::SocketsFull),
-            ..Self::default()
-        };
-        counted.audit.lost = totals.get(Global::EventsLost);
-        for flow in flows {
-            counted.slot(kernel, flow)?;
-        }
-        let rules = (0..plan.rules.len() as u32).map(|id| kernel.rule(id));
-        let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
-        for (id, (planned, c)) in (0u32..).zip(plan.rules.iter().zip(&rules)) {
-            let name = names.rule(id);
-            if c.whole > 0 {
-                counted.whole.push((name.clone(), c.whole));
-            }
-            // One entry of `faults` is one fault: a dead way out leaves nothing for the way in.
-            let met = plan.rules.iter().zip(&rules).any(|(other, c)| {
-                (other.step, other.entry) == (planned.step, planned.entry) && c.matched > 0
-            });
-            let may_miss = planned.may_miss || met;
-            counted.audit.rules.push(RuleCounters { name, matched: c.matched, acted: c.acted, may_miss });
-        }
-        Ok(counted)
-    }
-
-    fn slot(&mut self, kernel: &Kernel, flow: &FlowRecord) -> Result<(), KernelError> {
-        let mut both = [Counters::default(); 2];
-        for (direction, sum) in Direction::BOTH.into_iter().zip(&mut both) {
-            let c = kernel.slot(flow.slot, direction)?;
-            *sum = Counters {
-                packets: c.packets,
-                bytes: c.bytes,
-                dropped: c.dropped,
-                ..Counters::default()
-            };
-            self.audit.slots.push(SlotCounters {
-                slot: flow.slot,
-                direction,
-                packets: c.packets,
-                dropped: c.dropped,
-            });
-            if c.lost_events > 0 {
-                let cookie = Some(flow.cookie);
-                self.gaps.push(Gap { cookie, from: c.lost_first, to: c.lost_last });
-            }
-        }
-        self.slots.insert(flow.slot, both);
-        Ok(())
-    }
 }
 
 fn names(scenario: &Scenario, plan: &Plan) -> Names {
@@ -192,12 +117,7 @@ fn kernel_release() -> String {
     uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
 }
 
-fn write_events(
-    state: &State<'_>,
-    names: &Names,
-    t0: u64,
-    out: &OutDir,
-) -> std::io::Result<()> {
+fn write_events(state: &State<'_>, names: &Names, t0: u64, out: &OutDir) -> std::io::Result<()> {
     let file = BufWriter::new(File::create(out.path().join("events.jsonl"))?);
     let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
     let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);

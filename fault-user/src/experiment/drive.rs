@@ -19,6 +19,8 @@ use crate::timeline::{Act, Timeline};
 /// A lease lasts this long and is renewed four times as often as it would need to be.
 const LEASE: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(500);
+/// What the controller has to lift the faults itself once `duration` is up.
+const AFTER_STOP: Duration = Duration::from_millis(500);
 
 /// What can happen next.
 pub enum Input {
@@ -29,12 +31,12 @@ pub enum Input {
     Stop(i32),
 }
 
-/// Waits for the next thing to happen, at most until `deadline`.
+/// Waits for the next thing to happen, at most until `deadline`. In fair order: an app that never
+/// stops writing must not keep a deadline or the kernel's events waiting.
 pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Instant>) -> Input {
     let far = Instant::now() + Duration::from_secs(3600);
     let stopped = state.interrupted.is_some();
     tokio::select! {
-        biased;
         Ok(signal) = state.stop.wait_for(Option::is_some), if !stopped => {
             Input::Stop(signal.unwrap_or(libc::SIGTERM))
         }
@@ -90,7 +92,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         if over(state, &timeline, &execs, hard_stop, now) {
             break;
         }
-        let due = [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
+        let due =
+            [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
         let due = due.into_iter().flatten().min().unwrap_or(renew_at);
         let wait = Duration::from_nanos(due.saturating_sub(clock::monotonic_ns()));
         let input = next(stage, state, Some(Instant::now() + wait)).await;
@@ -108,8 +111,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
 
 fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u64>) {
     let until = now + LEASE.as_nanos() as u64;
-    // No lease reaches beyond the hard stop: the kernel itself ends the faults then.
-    let until = hard_stop.map_or(until, |stop| stop.min(until));
+    // No lease reaches far beyond the hard stop: the kernel itself ends the faults then.
+    let until = hard_stop.map_or(until, |stop| until.min(stop + AFTER_STOP.as_nanos() as u64));
     if let Err(e) = stage.kernel.renew_lease(until) {
         state.fail(e.to_string());
     }

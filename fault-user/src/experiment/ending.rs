@@ -67,23 +67,10 @@ fn kill_overdue(stage: &Stage, state: &State<'_>, begun: Instant) {
 /// Waits until every observed socket is closed, but not for long.
 async fn settle(stage: &mut Stage, state: &mut State<'_>) {
     let deadline = Instant::now() + SETTLE;
-    while open_sockets(state) > 0 {
+    while !state.open.is_empty() {
         match drive::next(stage, state, Some(deadline)).await {
             Input::Deadline => return,
             input => drive::take(input, stage, state),
         }
     }
-}
-
-fn open_sockets(state: &State<'_>) -> usize {
-    use crate::ledger::entry::What;
-    let mut open = std::collections::HashSet::new();
-    for entry in state.ledger.entries() {
-        match entry.what {
-            What::Opened { .. } => drop(open.insert(entry.cookie)),
-            What::Closed { .. } => drop(open.remove(&entry.cookie)),
-            _ => {}
-        }
-    }
-    open.len()
 }

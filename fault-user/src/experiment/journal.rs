@@ -129,7 +129,8 @@ fn remove(leftover: &Leftover) -> io::Result<()> {
 
 fn entries() -> Vec<(PathBuf, Entry)> {
     let Ok(dir) = fs::read_dir(directory()) else { return Vec::new() };
-    let paths = dir.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "json"));
+    let paths =
+        dir.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|x| x == "json"));
     let read = |path: PathBuf| {
         let entry = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
         Some((path, entry))

@@ -8,6 +8,7 @@
 //! descriptors, cgroups are removed by their guard.
 
 mod assemble;
+mod counted;
 mod drive;
 mod ending;
 mod interfaces;
@@ -62,7 +63,9 @@ pub enum RunError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A remote's name has no address.
-    #[error("cannot resolve `{host}` of flow `{flow}`: {reason}. Check the name, or give an address")]
+    #[error(
+        "cannot resolve `{host}` of flow `{flow}`: {reason}. Check the name, or give an address"
+    )]
     Resolve {
         /// The host name.
         host: String,

@@ -28,7 +28,7 @@ pub struct Stage {
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
-    pub app_events: mpsc::UnboundedReceiver<AppEvent>,
+    pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
     pub remotes: Vec<Resolved>,
     pub plan: Plan,
@@ -92,7 +92,10 @@ pub async fn prepare(
     register_apps(&mut kernel, &plan, &supervisor)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
-        Some(Janitor::start(&charge, &cgroup, &supervisor).map_err(RunError::io("start the janitor"))?)
+        Some(
+            Janitor::start(&charge, &cgroup, &supervisor)
+                .map_err(RunError::io("start the janitor"))?,
+        )
     } else {
         None
     };

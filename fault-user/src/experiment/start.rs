@@ -49,16 +49,11 @@ async fn ready(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
         if spec.ready.is_none() {
             state.apps[app].ready = state.apps[app].started;
         }
-        if state.broken() {
+        if state.broken() || died_early(state) {
             return false;
         }
         if state.apps[app].ready.is_some() {
             return true;
-        }
-        if let Some(status) = state.apps[app].status.clone() {
-            let why = format!("app `{}` died before it was ready ({status})", spec.name);
-            state.fail(with_output(why, state, app));
-            return false;
         }
         match drive::next(stage, state, Some(deadline)).await {
             Input::Deadline => {
@@ -76,11 +71,21 @@ async fn ready(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
     }
 }
 
+/// Whether any app has ended before t = 0, which fails the run.
+fn died_early(state: &mut State<'_>) -> bool {
+    let died = |(app, a): (usize, &super::state::AppState)| Some((app, a.status.clone()?));
+    let Some((app, status)) = state.apps.iter().enumerate().find_map(died) else { return false };
+    let name = &state.scenario.apps[app].name;
+    let why = format!("app `{name}` died before t = 0 ({status})");
+    state.fail(with_output(why, state, app));
+    true
+}
+
 /// Adds the end of an app's output to a message about it.
 pub fn with_output(why: String, state: &State<'_>, app: usize) -> String {
     let last = &state.apps[app].last;
     if last.is_empty() {
         return format!("{why}; it has written nothing");
     }
-    format!("{why}; its last output:\n    {}", last.join("\n    "))
+    format!("{why}; its last output: {}", last.join(" | "))
 }

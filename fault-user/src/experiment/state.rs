@@ -1,6 +1,6 @@
 //! What a run knows at any moment, and how each thing that happens changes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use fault_common::event::NO_FLOW;
@@ -58,6 +58,8 @@ pub struct State<'a> {
     pub interrupted: Option<i32>,
     pub apps: Vec<AppState>,
     pub ledger: Ledger,
+    /// Cookies of observed sockets that have not been seen to close.
+    pub open: HashSet<u64>,
     pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
@@ -85,6 +87,7 @@ impl<'a> State<'a> {
             interrupted: None,
             apps: scenario.apps.iter().map(|_| AppState::default()).collect(),
             ledger: Ledger::new(),
+            open: HashSet::new(),
             messages: Vec::new(),
             lines: Vec::new(),
             appeared: vec![false; scenario.flows.len()],
@@ -117,8 +120,12 @@ impl<'a> State<'a> {
     /// An app was started.
     pub fn started(&mut self, app: usize, pid: u32) {
         let now = clock::monotonic_ns();
-        self.apps[app].pid = Some(pid);
-        self.apps[app].started = Some(now);
+        let state = &mut self.apps[app];
+        state.pid = Some(pid);
+        state.started = Some(now);
+        // A step may start it again after it has ended.
+        (state.exited, state.exit_code, state.status) = (None, None, None);
+        state.asked_to_end = false;
         if let Some(outcomes) = &self.scenario.apps[app].outcomes {
             let offset = clock::realtime_offset_ns();
             let parser = OutcomeParser::new(app as u32, outcomes, now, offset);
@@ -202,7 +209,11 @@ impl<'a> State<'a> {
     }
 
     fn entry(&mut self, mut entry: Entry, stage: &mut Stage) {
+        if let What::Closed { .. } = entry.what {
+            self.open.remove(&entry.cookie);
+        }
         if let What::Opened { .. } = entry.what {
+            self.open.insert(entry.cookie);
             self.remember_comm(entry.pid);
             if entry.flow.is_none() {
                 entry.flow = self.assign_late(&entry, stage);
@@ -210,7 +221,8 @@ impl<'a> State<'a> {
         }
         if let What::Overflow { .. } = entry.what {
             self.overflow(entry.flow.unwrap_or(NO_FLOW));
-        } else if let Some(flow) = entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
+        } else if let Some(flow) =
+            entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
         {
             self.appeared[flow] = true;
             if let Some(state) = state_of(&entry.what) {
@@ -258,7 +270,9 @@ impl<'a> State<'a> {
     pub fn log(&self, t0: u64) -> Vec<LogLine> {
         let ms = |at: u64| (at as f64 - t0 as f64) / 1e6;
         let lines = self.lines.iter();
-        lines.map(|(at, app, l)| LogLine { app: AppId(*app), t_ms: ms(*at), line: l.clone() }).collect()
+        lines
+            .map(|(at, app, l)| LogLine { app: AppId(*app), t_ms: ms(*at), line: l.clone() })
+            .collect()
     }
 }
 

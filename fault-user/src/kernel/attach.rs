@@ -126,14 +126,26 @@ impl Kernel {
         let wrap = |e: aya::programs::ProgramError| KernelError::program(name, &e);
         if tier == Tier::Fexit {
             let p: &mut FExit = typed(&mut self.ebpf, name)?;
-            p.load(target, btf).map_err(wrap)?;
-            p.attach().map_err(wrap)?;
+            p.load(target, btf).map_err(no_tracing)?;
+            p.attach().map_err(no_tracing)?;
         } else {
             let p: &mut BtfTracePoint = typed(&mut self.ebpf, name)?;
             p.load(target, btf).map_err(wrap)?;
             p.attach().map_err(wrap)?;
         }
         Ok(())
+    }
+}
+
+/// Programs like this one have loaded by now, so a refusal is not for want of privileges.
+fn no_tracing(e: aya::programs::ProgramError) -> KernelError {
+    match KernelError::program("send_fexit", &e) {
+        KernelError::Privilege { .. } => KernelError::Missing {
+            feature: "function tracing for BPF",
+            since: "5.5 with CONFIG_FUNCTION_TRACER, and allowed on this machine",
+            remedy: "Another tier of evidence does as well",
+        },
+        other => other,
     }
 }
 

@@ -21,10 +21,8 @@ impl Totals {
 
 impl Kernel {
     fn per_cpu<V: Pod>(&self, name: &'static str) -> Result<PerCpuArray<&MapData, V>, KernelError> {
-        let map = self
-            .ebpf
-            .map(name)
-            .ok_or(KernelError::Object { what: "without one of its maps" })?;
+        let map =
+            self.ebpf.map(name).ok_or(KernelError::Object { what: "without one of its maps" })?;
         PerCpuArray::try_from(map).map_err(KernelError::map(format!("use the map {name}")))
     }
 

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// This process may not do it.
-    #[error("{what}: not permitted. Run as root, or with the capabilities CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN")]
+    #[error(
+        "{what}: not permitted. Run as root, or with the capabilities CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN"
+    )]
     Privilege {
         /// What was refused.
         what: String,
@@ -49,7 +51,9 @@ pub enum KernelError {
         field: String,
     },
     /// The kernel's BTF cannot be read.
-    #[error("cannot read the kernel's BTF (/sys/kernel/btf/vmlinux): the kernel needs CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "cannot read the kernel's BTF (/sys/kernel/btf/vmlinux): the kernel needs CONFIG_DEBUG_INFO_BTF"
+    )]
     NoBtf(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -32,9 +32,7 @@ impl Kernel {
     ///
     /// # Errors
     /// The ring cannot be mapped, or was taken before.
-    pub fn events(
-        &mut self,
-    ) -> Result<(EventReader, mpsc::UnboundedReceiver<Batch>), KernelError> {
+    pub fn events(&mut self) -> Result<(EventReader, mpsc::UnboundedReceiver<Batch>), KernelError> {
         let map = self
             .ebpf
             .take_map("EVENTS")

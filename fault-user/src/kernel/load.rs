@@ -11,7 +11,8 @@ use fault_common::table::Selector;
 use super::error::KernelError;
 use super::{Kernel, btf};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault-ebpf"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault-ebpf"));
 
 /// Values that are fixed for a run.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ mod load;
 mod logs;
 mod probe;
 mod tables;
+pub mod testing;
 
 use std::collections::HashMap;
 

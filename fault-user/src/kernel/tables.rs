@@ -7,9 +7,7 @@ use std::net::IpAddr;
 use aya::maps::{Array, HashMap, Map};
 use fault_common::event::NO_FLOW;
 use fault_common::rule::{Chain, Direction, chain_index};
-use fault_common::table::{
-    MarkerSet, RemoteKey, Selector, SocketEntry, Tuple,
-};
+use fault_common::table::{MarkerSet, RemoteKey, Selector, SocketEntry, Tuple};
 
 use super::Kernel;
 use super::error::KernelError;
@@ -34,7 +32,11 @@ impl Kernel {
         Ok(())
     }
 
-    pub(super) fn write_markers(&mut self, cookie: u64, set: &MarkerSet) -> Result<(), KernelError> {
+    pub(super) fn write_markers(
+        &mut self,
+        cookie: u64,
+        set: &MarkerSet,
+    ) -> Result<(), KernelError> {
         let mut map: HashMap<_, u64, MarkerSet> = HashMap::try_from(self.map_mut("MARKERS")?)
             .map_err(KernelError::map("use the map MARKERS"))?;
         map.insert(cookie, set, 0).map_err(KernelError::map("write the markers of a stream"))
@@ -54,7 +56,12 @@ impl Kernel {
     ///
     /// # Errors
     /// The table is full (4096 addresses).
-    pub fn add_remote(&mut self, bit: u32, ip: Option<IpAddr>, port: u16) -> Result<(), KernelError> {
+    pub fn add_remote(
+        &mut self,
+        bit: u32,
+        ip: Option<IpAddr>,
+        port: u16,
+    ) -> Result<(), KernelError> {
         let key = RemoteKey { addr: ip.map_or([0; 4], addr::words), port: port.into() };
         let mut map: HashMap<_, RemoteKey, u64> = HashMap::try_from(self.map_mut("REMOTES")?)
             .map_err(KernelError::map("use the map REMOTES"))?;
@@ -66,10 +73,7 @@ impl Kernel {
     ///
     /// # Errors
     /// A map update fails; the old chains then stay live.
-    pub fn arm(
-        &mut self,
-        chains: &BTreeMap<(u32, Direction), Chain>,
-    ) -> Result<u64, KernelError> {
+    pub fn arm(&mut self, chains: &BTreeMap<(u32, Direction), Chain>) -> Result<u64, KernelError> {
         let epoch = self.epoch + 1;
         let bank = (epoch & 1) as usize;
         let stale = std::mem::take(&mut self.banks[bank]);

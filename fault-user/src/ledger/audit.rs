@@ -67,12 +67,7 @@ pub enum Finding {
     #[error(
         "evidence error: bytes {from}..{to} of socket {cookie} were acknowledged although every copy of them is on record as dropped: the drops did not happen, please report this"
     )]
-    AckedThoughDropped {
-        cookie: u64,
-        from: i64,
-        to: i64,
-        certain: bool,
-    },
+    AckedThoughDropped { cookie: u64, from: i64, to: i64, certain: bool },
     /// More was dropped than came.
     #[error("evidence error: {what} counts {part} packets out of {whole}: please report this")]
     PartExceedsWhole { what: String, part: u64, whole: u64 },
@@ -80,11 +75,7 @@ pub enum Finding {
     #[error(
         "evidence error: {what} counts {counted} dropped packets, the events tell of {recorded}: please report this"
     )]
-    EventsAndCountersDiffer {
-        what: String,
-        counted: u64,
-        recorded: u64,
-    },
+    EventsAndCountersDiffer { what: String, counted: u64, recorded: u64 },
     /// A fault was for nothing.
     #[error("fault `{rule}` met no packet: check its flow and its time, or set may_miss = true")]
     FaultMissed { rule: String },
@@ -148,23 +139,14 @@ fn acked_though_dropped(flow: &FlowRecord, certain: bool) -> Option<Finding> {
     let mut una = 0;
     for ack in &flow.acks {
         while let Some(copy) = copies.next_if(|c| c.ts <= ack.ts) {
-            let set = if copy.dropped {
-                &mut dropped
-            } else {
-                &mut passed
-            };
+            let set = if copy.dropped { &mut dropped } else { &mut passed };
             set.insert(copy.range.clone());
         }
         let never_out = passed.gaps(&(una..ack.upto));
         let wrong = never_out.iter().flat_map(|gap| dropped.within(gap)).next();
         if let Some(bytes) = wrong {
             let (from, to) = (bytes.start, bytes.end);
-            return Some(Finding::AckedThoughDropped {
-                cookie: flow.cookie,
-                from,
-                to,
-                certain,
-            });
+            return Some(Finding::AckedThoughDropped { cookie: flow.cookie, from, to, certain });
         }
         una = ack.upto;
     }
@@ -197,70 +179,39 @@ fn slot_findings(slot: &SlotCounters, flows: &[FlowRecord], lost: u64) -> Vec<Fi
 
 fn rule_findings(id: u32, rule: &RuleCounters, flows: &[FlowRecord], lost: u64) -> Vec<Finding> {
     let what = format!("fault `{}`", rule.name);
-    let both = |f| {
-        Direction::BOTH
-            .map(|d| recorded(f, d, Some(id)))
-            .iter()
-            .sum::<u64>()
-    };
+    let both = |f| Direction::BOTH.map(|d| recorded(f, d, Some(id))).iter().sum::<u64>();
     let told = flows.iter().map(both).sum();
     let mut findings = part_of(&what, rule.acted, rule.matched);
     findings.extend(agree(what, rule.acted, told, lost));
     match (rule.matched, rule.acted) {
-        (0, _) if !rule.may_miss => findings.push(Finding::FaultMissed {
-            rule: rule.name.clone(),
-        }),
-        (1.., 0) => findings.push(Finding::FaultNeverActed {
-            rule: rule.name.clone(),
-            matched: rule.matched,
-        }),
+        (0, _) if !rule.may_miss => findings.push(Finding::FaultMissed { rule: rule.name.clone() }),
+        (1.., 0) => findings
+            .push(Finding::FaultNeverActed { rule: rule.name.clone(), matched: rule.matched }),
         _ => {}
     }
     findings
 }
 
 fn part_of(what: &str, part: u64, whole: u64) -> Vec<Finding> {
-    let finding = Finding::PartExceedsWhole {
-        what: what.to_owned(),
-        part,
-        whole,
-    };
-    if part > whole {
-        vec![finding]
-    } else {
-        Vec::new()
-    }
+    let finding = Finding::PartExceedsWhole { what: what.to_owned(), part, whole };
+    if part > whole { vec![finding] } else { Vec::new() }
 }
 
 /// Every dropped packet has an event, unless that was lost; no event tells of another packet.
 fn agree(what: String, counted: u64, recorded: u64, lost: u64) -> Option<Finding> {
     let fine = recorded == counted || (lost > 0 && recorded < counted);
-    (!fine).then_some(Finding::EventsAndCountersDiffer {
-        what,
-        counted,
-        recorded,
-    })
+    (!fine).then_some(Finding::EventsAndCountersDiffer { what, counted, recorded })
 }
 
 fn bystanders(flows: &[FlowRecord], counters: &Counters) -> Vec<Finding> {
     let touched = |flow: &FlowRecord| {
         let slots = counters.slots.iter().filter(|s| s.slot == flow.slot);
         let counted: u64 = slots.map(|s| s.dropped).sum();
-        let told = Direction::BOTH
-            .map(|d| recorded(flow, d, None))
-            .iter()
-            .sum();
+        let told = Direction::BOTH.map(|d| recorded(flow, d, None)).iter().sum();
         let dropped = counted.max(told);
-        (dropped > 0).then_some(Finding::BystanderTouched {
-            cookie: flow.cookie,
-            dropped,
-        })
+        (dropped > 0).then_some(Finding::BystanderTouched { cookie: flow.cookie, dropped })
     };
-    flows
-        .iter()
-        .filter(|f| f.flow.is_none())
-        .filter_map(touched)
-        .collect()
+    flows.iter().filter(|f| f.flow.is_none()).filter_map(touched).collect()
 }
 
 fn verdict_findings(sends: &[SendReport], totals: &BTreeMap<String, u64>) -> Option<Finding> {
@@ -268,9 +219,7 @@ fn verdict_findings(sends: &[SendReport], totals: &BTreeMap<String, u64>) -> Opt
     for send in sends {
         *counted.entry(send.verdict.name()).or_default() += 1;
     }
-    let same = totals
-        .iter()
-        .all(|(v, n)| counted.get(v.as_str()).copied().unwrap_or(0) == *n);
+    let same = totals.iter().all(|(v, n)| counted.get(v.as_str()).copied().unwrap_or(0) == *n);
     let verdicts: u64 = totals.values().sum();
     let sends = sends.len() as u64;
     (!same || verdicts != sends).then_some(Finding::VerdictsDoNotAddUp { verdicts, sends })

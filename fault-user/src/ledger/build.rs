@@ -53,13 +53,7 @@ fn base(list: &[Entry]) -> u32 {
     });
     let mut marks = first_send.into_iter().chain(sent);
     let Some(first) = marks.next() else { return 0 };
-    marks.fold(first, |low, seq| {
-        if (seq.wrapping_sub(low) as i32) < 0 {
-            seq
-        } else {
-            low
-        }
-    })
+    marks.fold(first, |low, seq| if (seq.wrapping_sub(low) as i32) < 0 { seq } else { low })
 }
 
 fn one(list: &[Entry]) -> FlowRecord {
@@ -67,9 +61,7 @@ fn one(list: &[Entry]) -> FlowRecord {
     let mut flow = empty(list);
     flow.sends = sends(list, seq);
     list.iter().for_each(|e| identity(&mut flow, e));
-    let has_tx = list
-        .iter()
-        .any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
+    let has_tx = list.iter().any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
     let mut replay = Replay::new(flow, seq, has_tx);
     list.iter().for_each(|e| replay.event(e));
     replay.finish()
@@ -83,12 +75,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
         f.pid = e.pid;
     }
     match e.what {
-        What::Opened {
-            nth,
-            attempt,
-            local,
-            remote,
-        } => {
+        What::Opened { nth, attempt, local, remote } => {
             f.opened.get_or_insert(e.ts);
             f.nth = Some(nth);
             f.attempt = Some(attempt);
@@ -98,11 +85,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.bound.get_or_insert(e.ts);
             addresses(f, e, local, remote);
         }
-        What::Established {
-            accepted,
-            local,
-            remote,
-        } => {
+        What::Established { accepted, local, remote } => {
             f.established.get_or_insert(e.ts);
             f.passive |= accepted;
             addresses(f, e, local, remote);
@@ -136,12 +119,7 @@ fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
         } else {
             (end..end, (ret < 0).then(|| -ret))
         };
-        sends.push(SendCall {
-            ts: e.ts,
-            tid: e.tid,
-            range,
-            error,
-        });
+        sends.push(SendCall { ts: e.ts, tid: e.tid, range, error });
     }
     sends
 }

@@ -53,20 +53,11 @@ pub struct Entry {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
     /// Labelled in its connect, before the SYN.
-    Opened {
-        nth: u32,
-        attempt: u32,
-        local: IpAddr,
-        remote: IpAddr,
-    },
+    Opened { nth: u32, attempt: u32, local: IpAddr, remote: IpAddr },
     /// The local port is known, the SYN not yet sent.
     Bound { local: IpAddr, remote: IpAddr },
     /// The handshake is complete.
-    Established {
-        accepted: bool,
-        local: IpAddr,
-        remote: IpAddr,
-    },
+    Established { accepted: bool, local: IpAddr, remote: IpAddr },
     /// Reached TCP_CLOSE.
     Closed { snd_una: u32, snd_nxt: u32 },
     /// A packet left the socket.
@@ -143,10 +134,7 @@ impl Entry {
     /// A [`DecodeError`] that names the number which cannot be.
     pub fn decode(raw: &[u8]) -> Result<Self, DecodeError> {
         if raw.len() < EVENT_LEN {
-            return Err(DecodeError::Size {
-                got: raw.len(),
-                want: EVENT_LEN,
-            });
+            return Err(DecodeError::Size { got: raw.len(), want: EVENT_LEN });
         }
         let r = Record(raw);
         let kind_no = r.u8(24);
@@ -156,10 +144,7 @@ impl Entry {
             _ => EVENT_LEN,
         };
         if raw.len() != want {
-            return Err(DecodeError::Size {
-                got: raw.len(),
-                want,
-            });
+            return Err(DecodeError::Size { got: raw.len(), want });
         }
         let pid_tgid = r.u64(16);
         Ok(Self {
@@ -186,37 +171,19 @@ fn index(v: u32, none: u32) -> Option<u32> {
 
 fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
     Ok(match kind {
-        Kind::Opened => What::Opened {
-            nth: r.u32(52),
-            attempt: r.u32(68),
-            local: r.ip(80),
-            remote: r.ip(96),
-        },
-        Kind::Bound => What::Bound {
-            local: r.ip(80),
-            remote: r.ip(96),
-        },
-        Kind::Established => What::Established {
-            accepted: r.u8(26) == 1,
-            local: r.ip(80),
-            remote: r.ip(96),
-        },
-        Kind::Closed => What::Closed {
-            snd_una: r.u32(56),
-            snd_nxt: r.u32(48),
-        },
+        Kind::Opened => {
+            What::Opened { nth: r.u32(52), attempt: r.u32(68), local: r.ip(80), remote: r.ip(96) }
+        }
+        Kind::Bound => What::Bound { local: r.ip(80), remote: r.ip(96) },
+        Kind::Established => {
+            What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }
+        }
+        Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),
-        Kind::Send => What::Send {
-            ret: r.u32(60) as i32,
-            end_seq: r.u32(48),
-        },
-        Kind::Marker => What::Marker {
-            selector: r.u32(68),
-        },
-        Kind::Overflow => What::Overflow {
-            selector: r.u32(68),
-        },
+        Kind::Send => What::Send { ret: r.u32(60) as i32, end_seq: r.u32(48) },
+        Kind::Marker => What::Marker { selector: r.u32(68) },
+        Kind::Overflow => What::Overflow { selector: r.u32(68) },
     })
 }
 

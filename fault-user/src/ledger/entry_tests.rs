@@ -23,14 +23,8 @@ fn record(kind: u8, len: usize) -> Vec<u8> {
     put(74, &24u16.to_ne_bytes());
     put(76, &25u32.to_ne_bytes());
     if len == SOCKET_EVENT_LEN {
-        put(
-            80,
-            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 2],
-        );
-        put(
-            96,
-            &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
-        );
+        put(80, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 2]);
+        put(96, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
     }
     raw
 }
@@ -39,10 +33,7 @@ fn record(kind: u8, len: usize) -> Vec<u8> {
 fn packet_fields_arrive_where_they_belong() {
     let e = Entry::decode(&record(event::KIND_TX, EVENT_LEN)).unwrap();
     assert_eq!((e.ts, e.cookie, e.pid, e.tid), (11, 12, 13, 14));
-    assert_eq!(
-        (e.slot, e.flow, e.app, e.proto, e.passive),
-        (15, Some(16), 17, 6, true)
-    );
+    assert_eq!((e.slot, e.flow, e.app, e.proto, e.passive), (15, Some(16), 17, 6, true));
     assert_eq!((e.retrans, e.lport, e.rport), (21, 23, 24));
     let want = Packet {
         dropped: false,
@@ -61,35 +52,15 @@ fn packet_fields_arrive_where_they_belong() {
 fn addresses_are_network_order_and_mapped_ipv4_is_ipv4() {
     let e = Entry::decode(&record(event::KIND_OPENED, SOCKET_EVENT_LEN)).unwrap();
     let (local, remote) = ("127.0.0.2".parse().unwrap(), "2001:db8::9".parse().unwrap());
-    assert_eq!(
-        e.what,
-        What::Opened {
-            nth: 19,
-            attempt: 22,
-            local,
-            remote
-        }
-    );
+    assert_eq!(e.what, What::Opened { nth: 19, attempt: 22, local, remote });
 }
 
 #[test]
 fn every_kind_decodes() {
     let send = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
-    assert_eq!(
-        send.what,
-        What::Send {
-            ret: -32,
-            end_seq: 18
-        }
-    );
+    assert_eq!(send.what, What::Send { ret: -32, end_seq: 18 });
     let closed = Entry::decode(&record(event::KIND_CLOSED, EVENT_LEN)).unwrap();
-    assert_eq!(
-        closed.what,
-        What::Closed {
-            snd_una: 20,
-            snd_nxt: 18
-        }
-    );
+    assert_eq!(closed.what, What::Closed { snd_una: 20, snd_nxt: 18 });
     let marker = Entry::decode(&record(event::KIND_MARKER, EVENT_LEN)).unwrap();
     assert_eq!(marker.what, What::Marker { selector: 22 });
     let overflow = Entry::decode(&record(event::KIND_OVERFLOW, EVENT_LEN)).unwrap();
@@ -97,13 +68,7 @@ fn every_kind_decodes() {
     let bound = Entry::decode(&record(event::KIND_BOUND, SOCKET_EVENT_LEN)).unwrap();
     assert!(matches!(bound.what, What::Bound { .. }));
     let up = Entry::decode(&record(event::KIND_ESTABLISHED, SOCKET_EVENT_LEN)).unwrap();
-    assert!(matches!(
-        up.what,
-        What::Established {
-            accepted: false,
-            ..
-        }
-    ));
+    assert!(matches!(up.what, What::Established { accepted: false, .. }));
 }
 
 #[test]
@@ -114,14 +79,7 @@ fn the_none_numbers_become_none() {
     raw[25] = event::VERDICT_DROP;
     let e = Entry::decode(&raw).unwrap();
     assert_eq!(e.flow, None);
-    assert!(matches!(
-        e.what,
-        What::Tx(Packet {
-            dropped: true,
-            rule: Some(7),
-            ..
-        })
-    ));
+    assert!(matches!(e.what, What::Tx(Packet { dropped: true, rule: Some(7), .. })));
 }
 
 #[test]
@@ -131,15 +89,9 @@ fn a_wrong_size_is_named() {
         assert_eq!(Entry::decode(raw), Err(DecodeError::Size { got, want: 80 }));
     }
     let long = record(event::KIND_TX, SOCKET_EVENT_LEN);
-    assert_eq!(
-        Entry::decode(&long),
-        Err(DecodeError::Size { got: 112, want: 80 })
-    );
+    assert_eq!(Entry::decode(&long), Err(DecodeError::Size { got: 112, want: 80 }));
     let short = record(event::KIND_OPENED, EVENT_LEN);
-    assert_eq!(
-        Entry::decode(&short),
-        Err(DecodeError::Size { got: 80, want: 112 })
-    );
+    assert_eq!(Entry::decode(&short), Err(DecodeError::Size { got: 80, want: 112 }));
 }
 
 #[test]

@@ -90,10 +90,7 @@ pub struct TxCopy {
 impl TxCopy {
     /// How many of its wire packets carry a byte of `range`.
     pub fn segs_in(&self, range: &Range<i64>) -> u64 {
-        let (from, to) = (
-            self.range.start.max(range.start),
-            self.range.end.min(range.end),
-        );
+        let (from, to) = (self.range.start.max(range.start), self.range.end.min(range.end));
         if from >= to {
             return 0;
         }
@@ -127,10 +124,7 @@ pub struct LostRx {
 impl FlowRecord {
     /// The copies that carry a byte of `range`, in order of time.
     pub fn copies_of(&self, range: &Range<i64>) -> impl Iterator<Item = &TxCopy> {
-        self.tx_index
-            .meeting(range)
-            .into_iter()
-            .map(|i| &self.tx[i])
+        self.tx_index.meeting(range).into_iter().map(|i| &self.tx[i])
     }
 
     /// When the byte before `end` (and with it all earlier ones) was first acknowledged.
@@ -153,9 +147,7 @@ impl FlowRecord {
     /// The bytes of `range` of which at least one copy was let through.
     pub fn passed(&self, range: &Range<i64>) -> RangeSet {
         let mut set = RangeSet::new();
-        self.copies_of(range)
-            .filter(|c| !c.dropped)
-            .for_each(|c| set.insert(c.range.clone()));
+        self.copies_of(range).filter(|c| !c.dropped).for_each(|c| set.insert(c.range.clone()));
         set
     }
 

@@ -49,9 +49,7 @@ impl Replay {
         match e.what {
             What::Tx(p) => self.tx(e.ts, &p),
             What::Rx(p) => self.rx(e.ts, &p),
-            What::Established {
-                accepted: false, ..
-            } => self.shook_hands(e.ts),
+            What::Established { accepted: false, .. } => self.shook_hands(e.ts),
             _ => {}
         }
     }
@@ -80,13 +78,7 @@ impl Replay {
         if !range.is_empty() {
             self.sent(copy, &range);
         }
-        self.flow.tx.push(TxCopy {
-            ts,
-            range,
-            dropped: p.dropped,
-            rule: p.rule,
-            segs: p.segs,
-        });
+        self.flow.tx.push(TxCopy { ts, range, dropped: p.dropped, rule: p.rule, segs: p.segs });
     }
 
     fn sent(&mut self, copy: usize, range: &std::ops::Range<i64>) {
@@ -109,12 +101,7 @@ impl Replay {
         let offset = self.seq.offset(p.ack);
         if p.dropped {
             let ack = acks.then_some(offset.min(end));
-            self.flow.lost_rx.push(LostRx {
-                ts,
-                ack,
-                rule: p.rule,
-                segs: p.segs,
-            });
+            self.flow.lost_rx.push(LostRx { ts, ack, rule: p.rule, segs: p.segs });
         } else if acks && offset > self.una && offset <= end + i64::from(self.fin) {
             self.acked(ts, offset.min(end));
         }
@@ -128,11 +115,7 @@ impl Replay {
         }
         // On loopback an ack may overtake the return of the send call; the packets then bear
         // witness. Where no packet is on record at all, all sends of the flow have to do.
-        let known = if self.has_tx {
-            &sends[..self.returned]
-        } else {
-            &sends[..]
-        };
+        let known = if self.has_tx { &sends[..self.returned] } else { &sends[..] };
         // The ends only rise: the last one is the highest.
         self.tx_end.max(known.last().map_or(0, |s| s.range.end))
     }

@@ -42,12 +42,7 @@ impl Ledger {
         if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
             return;
         }
-        let socket = self
-            .live
-            .entry(flow)
-            .or_default()
-            .entry(entry.cookie)
-            .or_default();
+        let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();
         let moment = match entry.what {
             What::Opened { .. } => &mut socket.opened,
             What::Established { .. } => &mut socket.established,
@@ -65,11 +60,7 @@ impl Ledger {
     /// The sockets that stood for a flow so far, by cookie. A socket is listed from its first
     /// event of any kind, so one that was open before the run is here with no `opened`.
     pub fn sockets(&self, flow: u32) -> impl Iterator<Item = (u64, LiveSocket)> {
-        self.live
-            .get(&flow)
-            .into_iter()
-            .flatten()
-            .map(|(&cookie, &socket)| (cookie, socket))
+        self.live.get(&flow).into_iter().flatten().map(|(&cookie, &socket)| (cookie, socket))
     }
 
     /// One record per socket.
@@ -95,14 +86,7 @@ pub struct Header {
 impl Header {
     /// The header of a run of this version.
     pub fn new(t0: u64, apps: Vec<String>, flows: Vec<String>, rules: Vec<String>) -> Self {
-        Self {
-            schema: SCHEMA,
-            kind: "header".to_owned(),
-            t0,
-            apps,
-            flows,
-            rules,
-        }
+        Self { schema: SCHEMA, kind: "header".to_owned(), t0, apps, flows, rules }
     }
 }
 
@@ -166,10 +150,7 @@ pub enum ReadError {
     )]
     Schema(u64),
     #[error("line {number} of the events is no event: the file was changed after the run")]
-    Line {
-        number: usize,
-        source: serde_json::Error,
-    },
+    Line { number: usize, source: serde_json::Error },
 }
 
 /// Reads `events.jsonl` again.
@@ -180,11 +161,7 @@ pub fn read(mut input: impl BufRead) -> Result<Events, ReadError> {
     let mut text = String::new();
     input.read_line(&mut text)?;
     let header = header(&text)?;
-    let mut events = Events {
-        header,
-        entries: Vec::new(),
-        truncated: false,
-    };
+    let mut events = Events { header, entries: Vec::new(), truncated: false };
     for number in 2.. {
         text.clear();
         if input.read_line(&mut text)? == 0 {

@@ -32,48 +32,22 @@ fn one_of_each() -> Vec<Entry> {
         ifindex: 1,
     };
     let kinds = [
-        What::Opened {
-            nth: 1,
-            attempt: 1,
-            local,
-            remote,
-        },
+        What::Opened { nth: 1, attempt: 1, local, remote },
         What::Bound { local, remote },
-        What::Established {
-            accepted: false,
-            local,
-            remote,
-        },
+        What::Established { accepted: false, local, remote },
         What::Tx(packet),
-        What::Rx(Packet {
-            rule: None,
-            dropped: false,
-            ..packet
-        }),
-        What::Send {
-            ret: -32,
-            end_seq: u32::MAX,
-        },
-        What::Closed {
-            snd_una: 1,
-            snd_nxt: 2,
-        },
+        What::Rx(Packet { rule: None, dropped: false, ..packet }),
+        What::Send { ret: -32, end_seq: u32::MAX },
+        What::Closed { snd_una: 1, snd_nxt: 2 },
         What::Marker { selector: 1 },
         What::Overflow { selector: 2 },
     ];
     // Above 2^53: a reader that goes through floats would show.
-    kinds
-        .map(|what| entry(u64::MAX - 1, (1 << 60) + 1, Some(3), what))
-        .to_vec()
+    kinds.map(|what| entry(u64::MAX - 1, (1 << 60) + 1, Some(3), what)).to_vec()
 }
 
 fn header() -> Header {
-    Header::new(
-        7,
-        vec!["a".into()],
-        vec!["f".into()],
-        vec!["s: f drop".into()],
-    )
+    Header::new(7, vec!["a".into()], vec!["f".into()], vec!["s: f drop".into()])
 }
 
 fn written(entries: &[Entry]) -> Vec<u8> {
@@ -87,14 +61,7 @@ fn written(entries: &[Entry]) -> Vec<u8> {
 #[test]
 fn what_is_written_is_read_again() {
     let events = read(&written(&one_of_each())[..]).unwrap();
-    assert_eq!(
-        events,
-        Events {
-            header: header(),
-            entries: one_of_each(),
-            truncated: false
-        }
-    );
+    assert_eq!(events, Events { header: header(), entries: one_of_each(), truncated: false });
 }
 
 #[test]
@@ -109,72 +76,30 @@ fn a_line_that_broke_off_is_not_an_error() {
 #[test]
 fn what_is_no_event_file_is_refused() {
     assert!(matches!(read(&b""[..]), Err(ReadError::NoHeader)));
-    assert!(matches!(
-        read(&b"{\"a\":1}\n"[..]),
-        Err(ReadError::NoHeader)
-    ));
+    assert!(matches!(read(&b"{\"a\":1}\n"[..]), Err(ReadError::NoHeader)));
     assert!(matches!(
         read(&b"{\"kind\":\"header\",\"schema\":9}\n"[..]),
         Err(ReadError::Schema(9))
     ));
     let mut raw = written(&one_of_each());
     raw.extend_from_slice(b"{\"ts\":1}\n");
-    assert!(matches!(
-        read(&raw[..]),
-        Err(ReadError::Line { number: 11, .. })
-    ));
+    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 11, .. })));
 }
 
 #[test]
 fn live_facts_are_per_flow_and_keep_the_earliest_moment() {
     let ip = "10.0.0.1".parse().unwrap();
-    let up = What::Established {
-        accepted: false,
-        local: ip,
-        remote: ip,
-    };
+    let up = What::Established { accepted: false, local: ip, remote: ip };
     let mut ledger = Ledger::new();
     ledger.push(entry(20, 1, Some(0), up));
-    ledger.push(entry(
-        10,
-        1,
-        Some(0),
-        What::Opened {
-            nth: 1,
-            attempt: 1,
-            local: ip,
-            remote: ip,
-        },
-    ));
-    ledger.push(entry(
-        12,
-        1,
-        Some(0),
-        What::Opened {
-            nth: 1,
-            attempt: 2,
-            local: ip,
-            remote: ip,
-        },
-    ));
+    ledger.push(entry(10, 1, Some(0), What::Opened { nth: 1, attempt: 1, local: ip, remote: ip }));
+    ledger.push(entry(12, 1, Some(0), What::Opened { nth: 1, attempt: 2, local: ip, remote: ip }));
     ledger.push(entry(30, 2, Some(0), What::Send { ret: 1, end_seq: 1 }));
     ledger.push(entry(40, 3, None, up));
-    ledger.push(entry(
-        50,
-        1,
-        Some(0),
-        What::Closed {
-            snd_una: 0,
-            snd_nxt: 0,
-        },
-    ));
+    ledger.push(entry(50, 1, Some(0), What::Closed { snd_una: 0, snd_nxt: 0 }));
     ledger.push(entry(60, 0, Some(0), What::Marker { selector: 0 }));
     let known: Vec<_> = ledger.sockets(0).collect();
-    let first = LiveSocket {
-        opened: Some(10),
-        established: Some(20),
-        closed: Some(50),
-    };
+    let first = LiveSocket { opened: Some(10), established: Some(20), closed: Some(50) };
     assert_eq!(known, [(1, first), (2, LiveSocket::default())]);
     assert_eq!(ledger.sockets(1).count(), 0);
     assert_eq!(ledger.entries().len(), 7);

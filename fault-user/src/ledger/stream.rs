@@ -119,11 +119,7 @@ pub struct RangeIndex {
 impl RangeIndex {
     /// Indexes the ranges by their position in `ranges`.
     pub fn new(ranges: impl IntoIterator<Item = Range<i64>>) -> Self {
-        let mut by_start: Vec<_> = ranges
-            .into_iter()
-            .enumerate()
-            .map(|(i, r)| (r, i))
-            .collect();
+        let mut by_start: Vec<_> = ranges.into_iter().enumerate().map(|(i, r)| (r, i)).collect();
         by_start.sort_by_key(|(r, _)| r.start);
         let mut reach = Vec::with_capacity(by_start.len());
         for (r, _) in &by_start {

@@ -28,9 +28,7 @@ fn a_number_just_before_the_base_is_negative() {
 
 /// What a range set means, byte by byte.
 fn bitmap(ranges: &[(i64, i64)]) -> Vec<bool> {
-    (0..64)
-        .map(|b| ranges.iter().any(|&(s, l)| b >= s && b < s + l))
-        .collect()
+    (0..64).map(|b| ranges.iter().any(|&(s, l)| b >= s && b < s + l)).collect()
 }
 
 proptest! {

@@ -49,12 +49,7 @@ pub enum OutcomeWarning {
     #[error("outcome line of `{id}` has no `{field}`: check [app.outcomes]")]
     Missing { id: String, field: String },
     #[error("outcome line of `{id}`: `{field}` = `{value}` is no {want}, check [app.outcomes]")]
-    Bad {
-        id: String,
-        field: String,
-        value: String,
-        want: &'static str,
-    },
+    Bad { id: String, field: String, value: String, want: &'static str },
     #[error(
         "status `{status}` (first seen at `{id}`) is neither in `ok` nor in `failed`: such sends count as without an outcome"
     )]

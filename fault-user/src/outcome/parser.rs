@@ -28,13 +28,7 @@ impl OutcomeParser {
     /// CLOCK_MONOTONIC, ns, for apps that tell wall-clock times.
     pub fn new(app: u32, spec: &Outcomes, started: u64, clock_offset: i64) -> Self {
         let unknown = BTreeSet::new();
-        Self {
-            app,
-            spec: spec.clone(),
-            clock_offset,
-            previous: started,
-            unknown,
-        }
+        Self { app, spec: spec.clone(), clock_offset, previous: started, unknown }
     }
 
     /// Reads one line (without its end); `written_at` is the moment of the app's own write,
@@ -45,15 +39,9 @@ impl OutcomeParser {
             Ok(Some((message, warning))) => {
                 self.previous = written_at;
                 let warning = self.status_warning(&message).or(warning);
-                Parsed {
-                    message: Some(message),
-                    warning,
-                }
+                Parsed { message: Some(message), warning }
             }
-            Err(warning) => Parsed {
-                message: None,
-                warning: Some(warning),
-            },
+            Err(warning) => Parsed { message: None, warning: Some(warning) },
         }
     }
 
@@ -82,10 +70,7 @@ impl OutcomeParser {
             return Ok(None);
         };
         let need = |field: &str| {
-            let missing = OutcomeWarning::Missing {
-                id: id.clone(),
-                field: field.to_owned(),
-            };
+            let missing = OutcomeWarning::Missing { id: id.clone(), field: field.to_owned() };
             get(field).ok_or(missing)
         };
         let raw_status = need(&fields.status)?.text();
@@ -115,11 +100,9 @@ impl OutcomeParser {
         need: &impl Fn(&str) -> Result<Scalar, OutcomeWarning>,
     ) -> Result<Span, OutcomeWarning> {
         match &self.spec.timing {
-            OutcomeTiming::LineOnly => Ok(Span {
-                t0: self.previous.min(written_at),
-                t1: written_at,
-                resolution: 0,
-            }),
+            OutcomeTiming::LineOnly => {
+                Ok(Span { t0: self.previous.min(written_at), t1: written_at, resolution: 0 })
+            }
             OutcomeTiming::ElapsedMs(field) => elapsed(id, field, written_at, &need(field)?),
             OutcomeTiming::Stamps { started, finished } => {
                 let stamp = |field: &str| {
@@ -133,11 +116,7 @@ impl OutcomeParser {
                 if t0 > t1.saturating_add(r0) {
                     return Err(OutcomeWarning::Backwards { id: id.to_owned() });
                 }
-                Ok(Span {
-                    t0: t0.min(t1),
-                    t1,
-                    resolution: r0.max(r1),
-                })
+                Ok(Span { t0: t0.min(t1), t1, resolution: r0.max(r1) })
             }
         }
     }
@@ -154,17 +133,9 @@ impl OutcomeParser {
 
     /// Once per value: an app may say the same thousands of times.
     fn status_warning(&mut self, message: &AppMessage) -> Option<OutcomeWarning> {
-        let AppMessage {
-            outcome,
-            raw_status,
-            id,
-            ..
-        } = message;
+        let AppMessage { outcome, raw_status, id, .. } = message;
         let news = *outcome == Outcome::None && self.unknown.insert(raw_status.clone());
-        news.then(|| OutcomeWarning::UnknownStatus {
-            id: id.clone(),
-            status: raw_status.clone(),
-        })
+        news.then(|| OutcomeWarning::UnknownStatus { id: id.clone(), status: raw_status.clone() })
     }
 }
 
@@ -177,27 +148,14 @@ struct Span {
 fn elapsed(id: &str, field: &str, written_at: u64, value: &Scalar) -> Result<Span, OutcomeWarning> {
     let ms = value.number().filter(|ms| *ms >= 0.0);
     let ms = ms.ok_or_else(|| bad(id, field, value, "duration in milliseconds"))?;
-    let resolution = if value.is_whole() {
-        NS_PER_MS as u64
-    } else {
-        0
-    };
+    let resolution = if value.is_whole() { NS_PER_MS as u64 } else { 0 };
     let t0 = written_at.saturating_sub((ms * NS_PER_MS) as u64);
-    Ok(Span {
-        t0,
-        t1: written_at,
-        resolution,
-    })
+    Ok(Span { t0, t1: written_at, resolution })
 }
 
 fn bad(id: &str, field: &str, value: &Scalar, want: &'static str) -> OutcomeWarning {
     let (id, field, value) = (id.to_owned(), field.to_owned(), value.text());
-    OutcomeWarning::Bad {
-        id,
-        field,
-        value,
-        want,
-    }
+    OutcomeWarning::Bad { id, field, value, want }
 }
 
 /// A message without a usable size still counts, it only is harder to match.

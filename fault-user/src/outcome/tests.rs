@@ -15,11 +15,7 @@ const OFFSET: i64 = 1_700_000_000 * 1_000_000_000;
 
 fn fields(bytes: Option<&str>) -> OutcomeFields {
     let owned = |s: &str| s.to_owned();
-    OutcomeFields {
-        id: owned("msg.id"),
-        status: owned("status"),
-        bytes: bytes.map(owned),
-    }
+    OutcomeFields { id: owned("msg.id"), status: owned("status"), bytes: bytes.map(owned) }
 }
 
 fn parser(format: OutcomeFormat, timing: OutcomeTiming) -> OutcomeParser {
@@ -55,39 +51,17 @@ fn a_json_line_with_elapsed_time() {
         timing_given: true,
         resolution: 0,
     };
-    assert_eq!(
-        json(line, elapsed()),
-        Parsed {
-            message: Some(want),
-            warning: None
-        }
-    );
+    assert_eq!(json(line, elapsed()), Parsed { message: Some(want), warning: None });
 }
 
 #[test]
 fn ids_and_statuses_may_be_numbers_and_keys_may_hold_dots() {
-    let p = json(
-        r#"{"msg.id":18446744073709551615,"status":200,"ms":3,"bytes":"7"}"#,
-        elapsed(),
-    );
+    let p = json(r#"{"msg.id":18446744073709551615,"status":200,"ms":3,"bytes":"7"}"#, elapsed());
     let m = p.message.unwrap();
-    assert_eq!(
-        (m.id.as_str(), m.outcome, m.bytes),
-        ("18446744073709551615", Outcome::Ok, Some(7))
-    );
-    assert_eq!(
-        (m.t0, m.resolution),
-        (WRITTEN - 3 * MS, MS),
-        "whole milliseconds are rounded ones"
-    );
-    let p = json(
-        r#"{"msg":{"id":7},"status":true,"ms":0,"bytes":1}"#,
-        elapsed(),
-    );
-    assert_eq!(
-        p.message.map(|m| (m.id, m.outcome)),
-        Some(("7".into(), Outcome::Ok))
-    );
+    assert_eq!((m.id.as_str(), m.outcome, m.bytes), ("18446744073709551615", Outcome::Ok, Some(7)));
+    assert_eq!((m.t0, m.resolution), (WRITTEN - 3 * MS, MS), "whole milliseconds are rounded ones");
+    let p = json(r#"{"msg":{"id":7},"status":true,"ms":0,"bytes":1}"#, elapsed());
+    assert_eq!(p.message.map(|m| (m.id, m.outcome)), Some(("7".into(), Outcome::Ok)));
 }
 
 #[test]
@@ -111,22 +85,13 @@ fn an_outcome_that_cannot_be_used_is_a_warning() {
         assert_eq!(p.message, None, "{line}");
         p.warning.unwrap()
     };
-    let missing = |field: &str| OutcomeWarning::Missing {
-        id: "1".into(),
-        field: field.into(),
-    };
+    let missing = |field: &str| OutcomeWarning::Missing { id: "1".into(), field: field.into() };
     assert_eq!(warn(r#"{"msg":{"id":1},"ms":1}"#), missing("status"));
-    assert_eq!(
-        warn(r#"{"msg":{"id":1},"status":{},"ms":1}"#),
-        missing("status")
-    );
+    assert_eq!(warn(r#"{"msg":{"id":1},"status":{},"ms":1}"#), missing("status"));
     assert_eq!(warn(r#"{"msg":{"id":1},"status":"ok"}"#), missing("ms"));
     for ms in ["-1", "\"soon\"", "true", "\"NaN\""] {
         let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","ms":{ms}}}"#);
-        assert!(
-            matches!(warn(&line), OutcomeWarning::Bad { field, .. } if field == "ms"),
-            "{ms}"
-        );
+        assert!(matches!(warn(&line), OutcomeWarning::Bad { field, .. } if field == "ms"), "{ms}");
     }
 }
 
@@ -138,10 +103,7 @@ fn a_bad_size_keeps_the_message() {
             elapsed(),
         );
         assert_eq!(p.message.unwrap().bytes, None);
-        assert!(
-            matches!(p.warning, Some(OutcomeWarning::Bad { .. })),
-            "{bytes}"
-        );
+        assert!(matches!(p.warning, Some(OutcomeWarning::Bad { .. })), "{bytes}");
     }
     let p = json(r#"{"msg":{"id":1},"status":"ok","ms":1}"#, elapsed());
     assert!(p.message.is_some() && matches!(p.warning, Some(OutcomeWarning::Missing { .. })));
@@ -163,52 +125,29 @@ fn an_unknown_status_counts_as_none_and_warns_once() {
 
 #[test]
 fn stamps_are_mapped_to_the_monotonic_clock() {
-    let timing = || OutcomeTiming::Stamps {
-        started: "a".into(),
-        finished: Some("b".into()),
-    };
+    let timing = || OutcomeTiming::Stamps { started: "a".into(), finished: Some("b".into()) };
     let with = |a: &str, b: &str| {
         let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","bytes":1,"a":{a},"b":{b}}}"#);
         let p = json(&line, timing());
-        p.message
-            .map(|m| (m.t0, m.t1, m.resolution))
-            .ok_or_else(|| p.warning.unwrap())
+        p.message.map(|m| (m.t0, m.t1, m.resolution)).ok_or_else(|| p.warning.unwrap())
     };
     let s = |n: u64| n * 1_000 * MS;
     assert_eq!(with("1700000002", "1700000003"), Ok((s(2), s(3), s(1))));
-    assert_eq!(
-        with("1700000002000", "1700000002500"),
-        Ok((s(2), s(2) + 500 * MS, MS))
-    );
+    assert_eq!(with("1700000002000", "1700000002500"), Ok((s(2), s(2) + 500 * MS, MS)));
     let (t0, _, resolution) = with("1700000002.25", "1700000003.5").unwrap();
     assert!(t0.abs_diff(s(2) + 250 * MS) < 1_000 && resolution == 1_000);
-    let rfc = with(
-        "\"2023-11-14T22:13:22.000Z\"",
-        "\"2023-11-14T23:13:22.123456+01:00\"",
-    );
+    let rfc = with("\"2023-11-14T22:13:22.000Z\"", "\"2023-11-14T23:13:22.123456+01:00\"");
     assert_eq!(rfc, Ok((s(2), s(2) + 123_456_000, MS)));
     for bad in ["\"yesterday\"", "-5", "1700000002000000000", "12"] {
-        assert!(
-            matches!(with(bad, "1700000003"), Err(OutcomeWarning::Bad { .. })),
-            "{bad}"
-        );
+        assert!(matches!(with(bad, "1700000003"), Err(OutcomeWarning::Bad { .. })), "{bad}");
     }
-    assert_eq!(
-        with("1700000009", "1700000002"),
-        Err(OutcomeWarning::Backwards { id: "1".into() })
-    );
+    assert_eq!(with("1700000009", "1700000002"), Err(OutcomeWarning::Backwards { id: "1".into() }));
 }
 
 #[test]
 fn without_a_second_stamp_the_line_ends_the_send() {
-    let timing = OutcomeTiming::Stamps {
-        started: "a".into(),
-        finished: None,
-    };
-    let p = json(
-        r#"{"msg":{"id":1},"status":"ok","bytes":1,"a":1700000002}"#,
-        timing,
-    );
+    let timing = OutcomeTiming::Stamps { started: "a".into(), finished: None };
+    let p = json(r#"{"msg":{"id":1},"status":"ok","bytes":1,"a":1700000002}"#, timing);
     assert_eq!(p.message.map(|m| (m.t0, m.t1)), Some((2_000 * MS, WRITTEN)));
 }
 
@@ -229,28 +168,12 @@ fn a_regular_expression_names_its_groups() {
     let pattern =
         Regex::new(r"^sent (?P<id>\w+)(?: of (?P<n>\d+))? in (?P<ms>[\d.]+) ms: (?P<s>\w+)")
             .unwrap();
-    let fields = OutcomeFields {
-        id: "id".into(),
-        status: "s".into(),
-        bytes: Some("n".into()),
-    };
-    let mut parser = parser(
-        OutcomeFormat::Regex {
-            pattern: Pattern(pattern),
-            fields,
-        },
-        elapsed(),
-    );
+    let fields = OutcomeFields { id: "id".into(), status: "s".into(), bytes: Some("n".into()) };
+    let mut parser = parser(OutcomeFormat::Regex { pattern: Pattern(pattern), fields }, elapsed());
     let p = parser.parse(b"sent m7 of 120 in 1.5 ms: error \xff", WRITTEN);
     let m = p.message.unwrap();
-    assert_eq!(
-        (m.id.as_str(), m.outcome, m.bytes),
-        ("m7", Outcome::Failed, Some(120))
-    );
-    assert_eq!(
-        Duration::from_nanos(m.t1 - m.t0),
-        Duration::from_micros(1_500)
-    );
+    assert_eq!((m.id.as_str(), m.outcome, m.bytes), ("m7", Outcome::Failed, Some(120)));
+    assert_eq!(Duration::from_nanos(m.t1 - m.t0), Duration::from_micros(1_500));
     assert_eq!(parser.parse(b"connected", WRITTEN), Parsed::default());
     let p = parser.parse(b"sent m8 in 1 ms: ok", WRITTEN);
     assert!(p.message.is_some_and(|m| m.bytes.is_none()) && p.warning.is_some());

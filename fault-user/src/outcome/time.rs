@@ -24,11 +24,7 @@ fn epoch(value: &Scalar, number: f64) -> Option<(i128, i128)> {
     if !(0.0..TOO_LARGE).contains(&number) {
         return None;
     }
-    let unit = if number < FIRST_MS {
-        NS_PER_S
-    } else {
-        NS_PER_MS
-    };
+    let unit = if number < FIRST_MS { NS_PER_S } else { NS_PER_MS };
     if value.is_whole() {
         return Some((number as i128 * unit, unit));
     }
@@ -38,8 +34,8 @@ fn epoch(value: &Scalar, number: f64) -> Option<(i128, i128)> {
 
 fn rfc3339(text: &str) -> Option<(i128, i128)> {
     let at: jiff::Timestamp = text.trim().parse().ok()?;
-    let digits = text.split_once('.').map_or(0, |(_, rest)| {
-        rest.bytes().take_while(u8::is_ascii_digit).count() as u32
-    });
+    let digits = text
+        .split_once('.')
+        .map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count() as u32);
     Some((at.as_nanosecond(), 10i128.pow(9 - digits.min(9))))
 }

@@ -2,6 +2,8 @@
 //! nothing here asks the machine anything, so it can be printed, compared and tested anywhere.
 
 mod compile;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -78,7 +80,10 @@ impl Plan {
     ///
     /// # Errors
     /// More rules on one flow and direction than a chain holds.
-    pub fn chains(&self, active: &[RuleId]) -> Result<BTreeMap<(u32, Direction), Chain>, PlanError> {
+    pub fn chains(
+        &self,
+        active: &[RuleId],
+    ) -> Result<BTreeMap<(u32, Direction), Chain>, PlanError> {
         let mut chains = BTreeMap::new();
         for id in active {
             let planned = self.rule(*id);

@@ -21,22 +21,13 @@ const STYLE: &str = include_str!("html/style.css");
 pub fn render(report: &Report) -> String {
     let mut out = head(report);
     out += &headline(report);
-    section(
-        &mut out,
-        "Expectations",
-        !report.expectations.is_empty(),
-        || tables::expectations(report),
-    );
-    section(&mut out, "Warnings", !report.warnings.is_empty(), || {
-        warnings(report)
+    section(&mut out, "Expectations", !report.expectations.is_empty(), || {
+        tables::expectations(report)
     });
+    section(&mut out, "Warnings", !report.warnings.is_empty(), || warnings(report));
     section(&mut out, "Timeline", true, || timeline(report));
-    section(&mut out, "Messages", !report.sends.is_empty(), || {
-        tables::messages(report)
-    });
-    section(&mut out, "Flows", !report.flows.is_empty(), || {
-        tables::flows(report)
-    });
+    section(&mut out, "Messages", !report.sends.is_empty(), || tables::messages(report));
+    section(&mut out, "Flows", !report.flows.is_empty(), || tables::flows(report));
     section(&mut out, "Evidence", true, || evidence(report));
     out += "</body>\n</html>\n";
     out
@@ -71,17 +62,9 @@ fn filter_rules(report: &Report) -> String {
 /// Those that messages bear; sends without an id have neither a sign nor a row.
 fn shown_verdicts(report: &Report) -> Vec<(Verdict, u64)> {
     let count = |v: Verdict| {
-        report
-            .sends
-            .iter()
-            .filter(|s| s.verdict == v && s.id.is_some())
-            .count() as u64
+        report.sends.iter().filter(|s| s.verdict == v && s.id.is_some()).count() as u64
     };
-    view::BY_SEVERITY
-        .into_iter()
-        .map(|v| (v, count(v)))
-        .filter(|(_, n)| *n > 0)
-        .collect()
+    view::BY_SEVERITY.into_iter().map(|v| (v, count(v))).filter(|(_, n)| *n > 0).collect()
 }
 
 fn headline(report: &Report) -> String {
@@ -132,11 +115,7 @@ fn timeline(report: &Report) -> String {
 }
 
 fn warnings(report: &Report) -> String {
-    let items: String = report
-        .warnings
-        .iter()
-        .map(|w| format!("<li>{}</li>\n", Esc(w)))
-        .collect();
+    let items: String = report.warnings.iter().map(|w| format!("<li>{}</li>\n", Esc(w))).collect();
     format!("<ul>\n{items}</ul>\n")
 }
 
@@ -150,9 +129,7 @@ fn evidence(report: &Report) -> String {
         n => format!("<strong class=\"bad\">{n} lost</strong>: verdicts around them are unknown"),
     };
     let app = |a: &super::model::AppReport| {
-        let end = a
-            .exited_ms
-            .map_or(String::new(), |at| format!(" at {}", words::time(at)));
+        let end = a.exited_ms.map_or(String::new(), |at| format!(" at {}", words::time(at)));
         format!("<li>App {}: {}{end}</li>\n", Esc(&a.name), Esc(&a.status))
     };
     let apps: String = report.apps.iter().map(app).collect();

@@ -31,8 +31,7 @@ mod tests {
     fn the_fields_come_in_the_order_of_the_contract() {
         let text = render(&sample::outage()).unwrap();
         let at = |key: &str| {
-            text.find(&format!("\n  \"{key}\":"))
-                .unwrap_or_else(|| panic!("{key} is missing"))
+            text.find(&format!("\n  \"{key}\":")).unwrap_or_else(|| panic!("{key} is missing"))
         };
         let keys = [
             "schema",

@@ -82,39 +82,22 @@ mod tests {
     #[test]
     fn a_failed_expectation_is_a_failure_and_the_run_is_not() {
         let text = xml(&sample::outage());
-        assert!(
-            text.contains("tests=\"3\" skipped=\"0\" errors=\"0\" failures=\"1\""),
-            "{text}"
-        );
-        assert!(
-            text.contains("<failure message=\"observed: 3 of 12 sends silent_loss"),
-            "{text}"
-        );
-        assert!(
-            text.contains("timestamp=\"2026-11-21T08:00:00.000+00:00\""),
-            "{text}"
-        );
+        assert!(text.contains("tests=\"3\" skipped=\"0\" errors=\"0\" failures=\"1\""), "{text}");
+        assert!(text.contains("<failure message=\"observed: 3 of 12 sends silent_loss"), "{text}");
+        assert!(text.contains("timestamp=\"2026-11-21T08:00:00.000+00:00\""), "{text}");
     }
 
     #[test]
     fn a_run_that_held_has_no_failures() {
         let text = xml(&sample::quiet());
-        assert!(
-            text.contains("tests=\"2\" skipped=\"0\" errors=\"0\" failures=\"0\""),
-            "{text}"
-        );
-        assert!(
-            !text.contains("<failure") && !text.contains("<error"),
-            "{text}"
-        );
+        assert!(text.contains("tests=\"2\" skipped=\"0\" errors=\"0\" failures=\"0\""), "{text}");
+        assert!(!text.contains("<failure") && !text.contains("<error"), "{text}");
     }
 
     #[test]
     fn a_failed_or_stopped_run_is_an_error_with_its_reason() {
-        for (result, kind) in [
-            (RunResult::Error, "error"),
-            (RunResult::Interrupted, "interrupted"),
-        ] {
+        for (result, kind) in [(RunResult::Error, "error"), (RunResult::Interrupted, "interrupted")]
+        {
             let mut report = sample::quiet();
             report.result = result;
             report.warnings = vec!["the flow never appeared".to_owned()];

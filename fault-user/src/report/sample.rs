@@ -11,12 +11,7 @@ use crate::verdict::{Cause, Confidence, Outcome, Verdict};
 
 /// A short run in which nothing went wrong.
 pub(crate) fn quiet() -> Report {
-    let sends = vec![send(
-        "msg-1",
-        Verdict::Delivered,
-        500.0,
-        "acked after 12 ms",
-    )];
+    let sends = vec![send("msg-1", Verdict::Delivered, 500.0, "acked after 12 ms")];
     Report {
         schema: SCHEMA,
         name: "all is well".to_owned(),
@@ -26,27 +21,14 @@ pub(crate) fn quiet() -> Report {
         started: "2026-11-21T08:00:00Z".to_owned(),
         duration_ms: 2_000.0,
         kernel: "6.18.0".to_owned(),
-        backends: Backends {
-            hook: "tcx".to_owned(),
-            line: "none".to_owned(),
-        },
+        backends: Backends { hook: "tcx".to_owned(), line: "none".to_owned() },
         steps: Vec::new(),
         flows: vec![flow("chat", 41_000, [12, 0], [11, 0])],
         verdicts: verdicts(&sends),
         sends,
-        evidence: Evidence {
-            tier: "fexit".to_owned(),
-            blind_spots: Vec::new(),
-        },
-        expectations: vec![expectation(
-            "silent_loss at most 0",
-            true,
-            "0 of 1 send silent_loss",
-        )],
-        events: EventTotals {
-            recorded: 40,
-            lost: 0,
-        },
+        evidence: Evidence { tier: "fexit".to_owned(), blind_spots: Vec::new() },
+        expectations: vec![expectation("silent_loss at most 0", true, "0 of 1 send silent_loss")],
+        events: EventTotals { recorded: 40, lost: 0 },
         apps: vec![app("sender", "exit 0", 1_900.0)],
         faults: Vec::new(),
         warnings: Vec::new(),
@@ -62,18 +44,8 @@ pub(crate) fn outage() -> Report {
         result: RunResult::Failed,
         duration_ms: 180_000.0,
         steps: vec![
-            step(
-                "outage",
-                Some(10_000.2),
-                Some(160_000.1),
-                "both unidentified: drop = 1",
-            ),
-            step(
-                "recovery",
-                Some(170_000.0),
-                None,
-                "clear all, exec ./send-one.sh hello",
-            ),
+            step("outage", Some(10_000.2), Some(160_000.1), "both unidentified: drop = 1"),
+            step("recovery", Some(170_000.0), None, "clear all, exec ./send-one.sh hello"),
             step("epilogue", None, None, "clear all"),
         ],
         flows: outage_flows(),
@@ -81,10 +53,7 @@ pub(crate) fn outage() -> Report {
         sends,
         evidence: Evidence {
             tier: "fexit".to_owned(),
-            blind_spots: vec![
-                "sendfile".to_owned(),
-                "io_uring with registered buffers".to_owned(),
-            ],
+            blind_spots: vec!["sendfile".to_owned(), "io_uring with registered buffers".to_owned()],
         },
         expectations: vec![
             expectation(
@@ -98,10 +67,7 @@ pub(crate) fn outage() -> Report {
                 "closed at 100.2 s, 90.0 s after step \"outage\"",
             ),
         ],
-        events: EventTotals {
-            recorded: 812,
-            lost: 3,
-        },
+        events: EventTotals { recorded: 812, lost: 3 },
         apps: vec![
             app("sender", "exit 0", 171_500.0),
             app("receiver", "stopped by the run", 180_000.0),
@@ -122,10 +88,7 @@ fn outage_flows() -> Vec<FlowReport> {
             retransmits: 12,
             ..flow("unidentified", 41_002, [57, 45], [24, 12])
         },
-        FlowReport {
-            selected: false,
-            ..flow("sender/1", 41_004, [9, 0], [8, 0])
-        },
+        FlowReport { selected: false, ..flow("sender/1", 41_004, [9, 0], [8, 0]) },
     ]
 }
 
@@ -137,18 +100,8 @@ fn outage_sends() -> Vec<SendReport> {
         send("msg-3", Verdict::SilentLoss, 12_000.0, lost),
         send("msg-4", Verdict::SilentLoss, 40_000.0, lost),
         send("msg-5", Verdict::SilentLoss, 70_000.0, lost),
-        send(
-            "msg-6",
-            Verdict::CleanFailure,
-            99_000.0,
-            "the socket closed before a byte got out",
-        ),
-        send(
-            "msg-7",
-            Verdict::Rerouted,
-            110_000.0,
-            "lost on unidentified, acked on identified",
-        ),
+        send("msg-6", Verdict::CleanFailure, 99_000.0, "the socket closed before a byte got out"),
+        send("msg-7", Verdict::Rerouted, 110_000.0, "lost on unidentified, acked on identified"),
         send(
             "message-number-8",
             Verdict::Late,
@@ -161,10 +114,7 @@ fn outage_sends() -> Vec<SendReport> {
         send.flow = Some("unidentified".to_owned());
         send.drops = 7;
     }
-    let keepalive = |at| SendReport {
-        id: None,
-        ..send("", Verdict::Unlogged, at, "")
-    };
+    let keepalive = |at| SendReport { id: None, ..send("", Verdict::Unlogged, at, "") };
     sends.extend([5_000.0, 65_000.0, 125_000.0].map(keepalive));
     sends
 }
@@ -220,10 +170,7 @@ pub(crate) fn flow(name: &str, port: u16, egress: [u64; 2], ingress: [u64; 2]) -
 
 fn verdicts(sends: &[SendReport]) -> BTreeMap<String, u64> {
     let count = |v: Verdict| sends.iter().filter(|s| s.verdict == v).count() as u64;
-    Verdict::ALL
-        .into_iter()
-        .map(|v| (v.name().to_owned(), count(v)))
-        .collect()
+    Verdict::ALL.into_iter().map(|v| (v.name().to_owned(), count(v))).collect()
 }
 
 fn step(name: &str, armed_ms: Option<f64>, lifted_ms: Option<f64>, what: &str) -> StepReport {
@@ -237,11 +184,7 @@ fn step(name: &str, armed_ms: Option<f64>, lifted_ms: Option<f64>, what: &str) -
 }
 
 fn expectation(text: &str, held: bool, observed: &str) -> ExpectationReport {
-    ExpectationReport {
-        text: text.to_owned(),
-        held,
-        observed: observed.to_owned(),
-    }
+    ExpectationReport { text: text.to_owned(), held, observed: observed.to_owned() }
 }
 
 fn app(name: &str, status: &str, exited_ms: f64) -> AppReport {

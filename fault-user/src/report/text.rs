@@ -24,10 +24,7 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self {
-            colour: false,
-            width: 80,
-        }
+        Self { colour: false, width: 80 }
     }
 }
 
@@ -69,29 +66,47 @@ fn messages(page: &mut Page, report: &Report) {
     undelivered(page, &listed);
 }
 
-/// The first few of them, ids and verdicts in columns, and how many more there are.
+/// The first few of them, ids and verdicts in columns, and how many more there are. A run of
+/// messages that fared alike has one line in full and one for the rest.
 fn undelivered(page: &mut Page, listed: &[&SendReport]) {
-    let shown = &listed[..listed.len().min(MESSAGES_SHOWN)];
-    let id = |send: &SendReport| {
-        words::shorten(&words::visible(send.id.as_deref().unwrap_or_default()), 24)
+    let alike = |a: &&SendReport, b: &&SendReport| {
+        (a.verdict, a.cause, &a.rule, &a.via) == (b.verdict, b.cause, &b.rule, &b.via)
     };
-    let ids: Vec<String> = shown.iter().map(|send| id(send)).collect();
-    let id_width = page::widest(ids.iter().map(String::as_str));
-    let word_width = page::widest(shown.iter().map(|send| send.verdict.name()));
-    for (send, id) in shown.iter().zip(&ids) {
-        let mark = format!("{id:id_width$}  {}", send.verdict.name());
-        let hang = id_width + word_width + 6;
-        page.item(
-            (&mark, view::grade(send.verdict)),
-            2,
-            hang,
-            &words::visible(&send.why),
-        );
+    let groups: Vec<&[&SendReport]> = listed.chunk_by(alike).collect();
+    // Three lines are not worth hiding two of.
+    let full = |group: &[&SendReport]| if group.len() > 3 { 1 } else { group.len() };
+    let shown = groups.iter().flat_map(|g| g.iter().take(full(g))).take(MESSAGES_SHOWN);
+    let id_width = shown.clone().map(|send| id(send).chars().count()).max().unwrap_or(0);
+    let word_width = page::widest(shown.map(|send| send.verdict.name()));
+    let mut left = MESSAGES_SHOWN;
+    let mut told = 0;
+    for group in groups {
+        for send in group.iter().take(full(group).min(left)) {
+            let mark = format!("{:id_width$}  {}", id(send), send.verdict.name());
+            let hang = id_width + word_width + 6;
+            page.item((&mark, view::grade(send.verdict)), 2, hang, &words::visible(&send.why));
+            left -= 1;
+            told += 1;
+        }
+        if let [_, second, _, .., last] = group
+            && left > 0
+        {
+            let (from, to, n) = (id(second), id(last), group.len() - 1);
+            page.indented(
+                2,
+                &format!("{from} to {to}: {n} more {}, likewise", last.verdict.name()),
+            );
+            told += n;
+        }
     }
-    let more = listed.len() - shown.len();
+    let more = listed.len() - told;
     if more > 0 {
         page.indented(2, &format!("... and {more} more: see report.json"));
     }
+}
+
+fn id(send: &SendReport) -> String {
+    words::shorten(&words::visible(send.id.as_deref().unwrap_or_default()), 24)
 }
 
 fn expectations(page: &mut Page, report: &Report) {
@@ -100,16 +115,9 @@ fn expectations(page: &mut Page, report: &Report) {
     }
     page.heading("Expectations");
     for expectation in &report.expectations {
-        let mark = if expectation.held {
-            ("held", Grade::Good)
-        } else {
-            ("FAILED", Grade::Bad)
-        };
+        let mark = if expectation.held { ("held", Grade::Good) } else { ("FAILED", Grade::Bad) };
         page.item(mark, 2, 10, &words::visible(&expectation.text));
-        page.indented(
-            10,
-            &format!("observed: {}", words::visible(&expectation.observed)),
-        );
+        page.indented(10, &format!("observed: {}", words::visible(&expectation.observed)));
     }
 }
 
@@ -130,12 +138,7 @@ fn remarks(page: &mut Page, report: &Report) {
         page.item(("Events", Grade::Bad), 0, 10, &text);
     }
     for warning in &report.warnings {
-        page.item(
-            ("Warning", Grade::Doubtful),
-            0,
-            10,
-            &words::visible(warning),
-        );
+        page.item(("Warning", Grade::Doubtful), 0, 10, &words::visible(warning));
     }
     // Not wrapped: it is there to be copied.
     page.unbroken("Replay", 10, &view::replay(report));
@@ -143,26 +146,14 @@ fn remarks(page: &mut Page, report: &Report) {
 
 fn evidence(report: &Report) -> String {
     let spots = &report.evidence.blind_spots;
-    let blind = if spots.is_empty() {
-        "none known".to_owned()
-    } else {
-        words::visible(&spots.join(", "))
-    };
-    format!(
-        "{}; blind spots: {blind}",
-        words::visible(&report.evidence.tier)
-    )
+    let blind =
+        if spots.is_empty() { "none known".to_owned() } else { words::visible(&spots.join(", ")) };
+    format!("{}; blind spots: {blind}", words::visible(&report.evidence.tier))
 }
 
 fn app_line(app: &AppReport) -> String {
-    let end = app
-        .exited_ms
-        .map_or(String::new(), |at| format!(" at {}", words::time(at)));
-    format!(
-        "{} {}{end}",
-        words::visible(&app.name),
-        words::visible(&app.status)
-    )
+    let end = app.exited_ms.map_or(String::new(), |at| format!(" at {}", words::time(at)));
+    format!("{} {}{end}", words::visible(&app.name), words::visible(&app.status))
 }
 
 #[cfg(test)]

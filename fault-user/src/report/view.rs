@@ -47,33 +47,21 @@ pub(super) fn grade(verdict: Verdict) -> Grade {
 }
 
 fn severity(verdict: Verdict) -> usize {
-    BY_SEVERITY
-        .iter()
-        .position(|v| *v == verdict)
-        .unwrap_or(BY_SEVERITY.len())
+    BY_SEVERITY.iter().position(|v| *v == verdict).unwrap_or(BY_SEVERITY.len())
 }
 
 /// The verdicts that occurred, the bad ones first.
 pub(super) fn totals(report: &Report) -> Vec<(Verdict, u64)> {
     let count = |v: Verdict| report.verdicts.get(v.name()).copied().unwrap_or(0);
-    BY_SEVERITY
-        .into_iter()
-        .map(|v| (v, count(v)))
-        .filter(|(_, n)| *n > 0)
-        .collect()
+    BY_SEVERITY.into_iter().map(|v| (v, count(v))).filter(|(_, n)| *n > 0).collect()
 }
 
 /// Sends that an outcome line claims, worst verdict first, then in order of time.
 pub(super) fn messages(report: &Report) -> Vec<&SendReport> {
-    let mut messages: Vec<&SendReport> = report
-        .sends
-        .iter()
-        .filter(|send| send.id.is_some())
-        .collect();
+    let mut messages: Vec<&SendReport> =
+        report.sends.iter().filter(|send| send.id.is_some()).collect();
     messages.sort_by(|a, b| {
-        severity(a.verdict)
-            .cmp(&severity(b.verdict))
-            .then(a.started_ms.total_cmp(&b.started_ms))
+        severity(a.verdict).cmp(&severity(b.verdict)).then(a.started_ms.total_cmp(&b.started_ms))
     });
     messages
 }
@@ -94,23 +82,14 @@ pub(super) fn periods(report: &Report) -> Vec<Period<'_>> {
         let from_ms = step.armed_ms?;
         let faulted = !flows.is_empty() || step.lifted_ms.is_some();
         let to_ms = step.lifted_ms.unwrap_or(report.duration_ms).max(from_ms);
-        faulted.then_some(Period {
-            step,
-            from_ms,
-            to_ms,
-            flows,
-        })
+        faulted.then_some(Period { step, from_ms, to_ms, flows })
     };
     report.steps.iter().filter_map(period).collect()
 }
 
 fn flows_of<'a>(report: &'a Report, step: &StepReport) -> Vec<&'a str> {
-    let mut flows: Vec<&str> = report
-        .faults
-        .iter()
-        .filter(|f| f.step == step.name)
-        .map(|f| f.flow.as_str())
-        .collect();
+    let mut flows: Vec<&str> =
+        report.faults.iter().filter(|f| f.step == step.name).map(|f| f.flow.as_str()).collect();
     flows.sort_unstable();
     flows.dedup();
     flows
@@ -165,11 +144,7 @@ pub(super) fn fault_counts(flow: &FlowReport) -> [Vec<String>; 2] {
             (c.reordered, "reordered"),
             (c.reset, "reset"),
         ];
-        counts
-            .into_iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, word)| format!("{n} {word}"))
-            .collect()
+        counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect()
     })
 }
 
@@ -180,11 +155,7 @@ pub(super) fn touched_bystander(flow: &FlowReport) -> bool {
 
 /// The command that replays the run, as a shell takes it.
 pub(super) fn replay(report: &Report) -> String {
-    format!(
-        "flowfault run {} --seed {}",
-        shell_quoted(&report.scenario),
-        report.seed
-    )
+    format!("flowfault run {} --seed {}", shell_quoted(&report.scenario), report.seed)
 }
 
 fn shell_quoted(word: &str) -> String {
@@ -193,11 +164,7 @@ fn shell_quoted(word: &str) -> String {
         return word.to_owned();
     }
     // "./" keeps a leading dash from being read as an option.
-    let word = if word.starts_with('-') {
-        format!("./{word}")
-    } else {
-        word.to_owned()
-    };
+    let word = if word.starts_with('-') { format!("./{word}") } else { word.to_owned() };
     format!("'{}'", words::visible(&word).replace('\'', "'\\''"))
 }
 
@@ -209,10 +176,7 @@ mod tests {
     #[test]
     fn every_verdict_has_its_place_in_the_order() {
         for verdict in Verdict::ALL {
-            assert!(
-                severity(verdict) < BY_SEVERITY.len(),
-                "{verdict:?} is missing"
-            );
+            assert!(severity(verdict) < BY_SEVERITY.len(), "{verdict:?} is missing");
         }
     }
 
@@ -225,25 +189,15 @@ mod tests {
         assert_eq!((found[0].from_ms, found[0].to_ms), (10_000.2, 180_000.0));
         assert_eq!(found[0].flows, ["unidentified"]);
         report.steps[0].lifted_ms = Some(5.0);
-        assert_eq!(
-            periods(&report)[0].to_ms,
-            10_000.2,
-            "no period ends before it begins"
-        );
+        assert_eq!(periods(&report)[0].to_ms, 10_000.2, "no period ends before it begins");
     }
 
     #[test]
     fn the_replay_command_survives_a_shell() {
         let mut report = sample::quiet();
-        assert_eq!(
-            replay(&report),
-            "flowfault run scenarios/demo.toml --seed 7"
-        );
+        assert_eq!(replay(&report), "flowfault run scenarios/demo.toml --seed 7");
         report.scenario = "it's mine.toml".to_owned();
-        assert_eq!(
-            replay(&report),
-            "flowfault run 'it'\\''s mine.toml' --seed 7"
-        );
+        assert_eq!(replay(&report), "flowfault run 'it'\\''s mine.toml' --seed 7");
         report.scenario = "-x.toml".to_owned();
         assert_eq!(replay(&report), "flowfault run './-x.toml' --seed 7");
     }
@@ -253,10 +207,7 @@ mod tests {
         let mut report = sample::quiet();
         assert_eq!(reason(&report), "the one expectation held");
         report.expectations.clear();
-        assert_eq!(
-            reason(&report),
-            "nothing was expected, so nothing could fail"
-        );
+        assert_eq!(reason(&report), "nothing was expected, so nothing could fail");
         report.result = RunResult::Error;
         report.warnings = vec!["flow \"chat\" never appeared".to_owned()];
         assert_eq!(reason(&report), "flow \"chat\" never appeared");

@@ -52,11 +52,7 @@ pub fn count(n: u64, noun: &str) -> String {
 
 /// A number as people write it: whole numbers without a fraction, others with three digits.
 pub fn number(x: f64) -> String {
-    if x.fract() == 0.0 {
-        format!("{x:.0}")
-    } else {
-        format!("{x:.3}")
-    }
+    if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.3}") }
 }
 
 /// `text` with nothing in it that could move the cursor, recolour or reverse what stands around
@@ -102,11 +98,7 @@ pub fn first_few<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let shown: Vec<String> = names.by_ref().take(SHOWN).collect();
     let more = names.count();
     let shown = shown.join(", ");
-    if more == 0 {
-        shown
-    } else {
-        format!("{shown} and {more} more")
-    }
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 #[cfg(test)]
@@ -115,18 +107,9 @@ mod tests {
 
     #[test]
     fn times_change_unit_without_odd_roundings() {
-        let shown = [
-            0.0,
-            -250.4,
-            999.4,
-            999.6,
-            160_000.1,
-            599_940.0,
-            599_960.0,
-            3_725_000.0,
-            -700_000.0,
-        ]
-        .map(time);
+        let shown =
+            [0.0, -250.4, 999.4, 999.6, 160_000.1, 599_940.0, 599_960.0, 3_725_000.0, -700_000.0]
+                .map(time);
         let expected = [
             "0 ms",
             "-250 ms",
@@ -144,34 +127,18 @@ mod tests {
     #[test]
     fn sizes_change_unit_without_odd_roundings() {
         let shown = [0, 1023, 1024, 1_048_575, 1_572_864, u64::MAX].map(size);
-        assert_eq!(
-            shown,
-            [
-                "0 B",
-                "1023 B",
-                "1.0 KiB",
-                "1.0 MiB",
-                "1.5 MiB",
-                "16384.0 PiB"
-            ]
-        );
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.5 MiB", "16384.0 PiB"]);
     }
 
     #[test]
     fn text_of_the_app_cannot_steer_a_terminal() {
-        assert_eq!(
-            visible("a\x1b[2Jb\n\u{202e}c\u{9b}é"),
-            "a\\u{1b}[2Jb\\n\\u{202e}c\\u{9b}é"
-        );
+        assert_eq!(visible("a\x1b[2Jb\n\u{202e}c\u{9b}é"), "a\\u{1b}[2Jb\\n\\u{202e}c\\u{9b}é");
     }
 
     #[test]
     fn lists_are_cut_and_say_so() {
         assert_eq!(first_few(["a", "b"]), "a, b");
-        assert_eq!(
-            first_few(["1", "2", "3", "4", "5", "6", "7"]),
-            "1, 2, 3, 4, 5 and 2 more"
-        );
+        assert_eq!(first_few(["1", "2", "3", "4", "5", "6", "7"]), "1, 2, 3, 4, 5 and 2 more");
         assert_eq!(shorten("äöüß", 3), "äö…");
     }
 }

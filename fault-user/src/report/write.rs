@@ -100,10 +100,7 @@ impl Owner {
     fn from_values(value: impl Fn(&'static str) -> Option<String>) -> Result<Option<Self>, Error> {
         let id = |name| match value(name) {
             None => Ok(None),
-            Some(value) => value
-                .parse()
-                .map(Some)
-                .map_err(|_| Error::SudoId { name, value }),
+            Some(value) => value.parse().map(Some).map_err(|_| Error::SudoId { name, value }),
         };
         let ids = id("SUDO_UID")?.zip(id("SUDO_GID")?);
         Ok(ids.map(|(uid, gid)| Self { uid, gid }))
@@ -127,10 +124,7 @@ impl OutDir {
     /// # Errors
     /// The directory holds a report and `overwrite` is false; it cannot be made or cleared.
     pub fn create(path: &Path, overwrite: bool, owner: Option<Owner>) -> Result<Self, Error> {
-        let dir = Self {
-            path: path.to_owned(),
-            owner,
-        };
+        let dir = Self { path: path.to_owned(), owner };
         // symlink_metadata: a dangling link is something that would be replaced, too.
         if !overwrite && path.join(REPORT).symlink_metadata().is_ok() {
             return Err(Error::Occupied(path.to_owned()));
@@ -172,9 +166,7 @@ impl OutDir {
         while let Some(path) = pending.pop() {
             lchown(&path, Some(owner.uid), Some(owner.gid))
                 .map_err(|e| failed("change the owner of", &path, e))?;
-            let kind = path
-                .symlink_metadata()
-                .map_err(|e| failed("examine", &path, e))?;
+            let kind = path.symlink_metadata().map_err(|e| failed("examine", &path, e))?;
             if kind.is_dir() {
                 for entry in fs::read_dir(&path).map_err(|e| failed("list", &path, e))? {
                     pending.push(entry.map_err(|e| failed("list", &path, e))?.path());
@@ -242,11 +234,7 @@ impl OutDir {
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Write {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    Error::Write { action, path: path.to_owned(), source }
 }
 
 /// Reads the report of a finished run.
@@ -257,26 +245,17 @@ pub fn load(dir: &Path) -> Result<Report, Error> {
     let path = dir.join(REPORT);
     let text = fs::read(&path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Missing(dir.to_owned()),
-        _ => Error::Read {
-            path: path.clone(),
-            source,
-        },
+        _ => Error::Read { path: path.clone(), source },
     })?;
     /// Another version may differ in every other field: this one is read alone, first.
     #[derive(serde::Deserialize)]
     struct Version {
         schema: u64,
     }
-    let malformed = |source| Error::Malformed {
-        path: path.clone(),
-        source,
-    };
+    let malformed = |source| Error::Malformed { path: path.clone(), source };
     let version: Version = serde_json::from_slice(&text).map_err(malformed)?;
     if version.schema != u64::from(SCHEMA) {
-        return Err(Error::Schema {
-            path,
-            found: version.schema,
-        });
+        return Err(Error::Schema { path, found: version.schema });
     }
     serde_json::from_slice(&text).map_err(malformed)
 }

@@ -19,10 +19,7 @@ pub struct AddressError {
 }
 
 fn error<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, AddressError> {
-    Err(AddressError {
-        why: why.into(),
-        help: help.into(),
-    })
+    Err(AddressError { why: why.into(), help: help.into() })
 }
 
 /// Parses `host:port`.
@@ -37,16 +34,10 @@ pub fn parse_remote(text: &str) -> Result<Remote, AddressError> {
         );
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return error(
-            "it has no port",
-            format!("{REMOTE_HELP}; here \"{text}:443\", perhaps"),
-        );
+        return error("it has no port", format!("{REMOTE_HELP}; here \"{text}:443\", perhaps"));
     };
     let port = parse_port(port, REMOTE_HELP)?;
-    Ok(Remote {
-        host: parse_host(host, port)?,
-        port,
-    })
+    Ok(Remote { host: parse_host(host, port)?, port })
 }
 
 /// What a bare IPv6 address with or without a port was probably meant to be.
@@ -70,25 +61,17 @@ fn parse_host(host: &str, port: u16) -> Result<Host, AddressError> {
         };
     }
     if host.parse::<Ipv6Addr>().is_ok() {
-        return error(
-            "an IPv6 address needs brackets",
-            format!("write \"[{host}]:{port}\""),
-        );
+        return error("an IPv6 address needs brackets", format!("write \"[{host}]:{port}\""));
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Host::Ip(ip));
     }
     if host.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return error(
-            format!("\"{host}\" is neither an IPv4 address nor a name"),
-            REMOTE_HELP,
-        );
+        return error(format!("\"{host}\" is neither an IPv4 address nor a name"), REMOTE_HELP);
     }
     let word = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if host.len() > 253 || !host.strip_suffix('.').unwrap_or(host).split('.').all(word) {
         return error(format!("\"{host}\" is not a host name"), REMOTE_HELP);
@@ -99,10 +82,7 @@ fn parse_host(host: &str, port: u16) -> Result<Host, AddressError> {
 fn parse_port(text: &str, help: &str) -> Result<u16, AddressError> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
-        _ => error(
-            format!("\"{text}\" is not a port, which is a number from 1 to 65535"),
-            help,
-        ),
+        _ => error(format!("\"{text}\" is not a port, which is a number from 1 to 65535"), help),
     }
 }
 
@@ -112,10 +92,7 @@ fn parse_port(text: &str, help: &str) -> Result<u16, AddressError> {
 /// What is wrong with it.
 pub fn parse_local(text: &str) -> Result<Local, AddressError> {
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(Local {
-            ip: Some(ip),
-            port: None,
-        });
+        return Ok(Local { ip: Some(ip), port: None });
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return error(format!("\"{text}\" is not an IP address"), LOCAL_HELP);
@@ -144,10 +121,7 @@ mod tests {
     fn remotes() {
         let host = |text: &str| parse_remote(text).unwrap().host;
         assert_eq!(host("chat.example:443"), Host::Name("chat.example".into()));
-        assert_eq!(
-            host("chat.example.:443"),
-            Host::Name("chat.example.".into())
-        );
+        assert_eq!(host("chat.example.:443"), Host::Name("chat.example.".into()));
         assert_eq!(host("192.0.2.1:80"), Host::Ip("192.0.2.1".parse().unwrap()));
         assert_eq!(host("[::1]:443"), Host::Ip("::1".parse().unwrap()));
         assert_eq!(host("*:443"), Host::Any);
@@ -182,23 +156,12 @@ mod tests {
     #[test]
     fn locals() {
         let local = |text: &str| parse_local(text).map(|l| (l.ip.map(|i| i.to_string()), l.port));
-        assert_eq!(
-            local("127.0.0.1:5000"),
-            Ok((Some("127.0.0.1".into()), Some(5000)))
-        );
+        assert_eq!(local("127.0.0.1:5000"), Ok((Some("127.0.0.1".into()), Some(5000))));
         assert_eq!(local(":5000"), Ok((None, Some(5000))));
         assert_eq!(local("10.0.0.1"), Ok((Some("10.0.0.1".into()), None)));
         assert_eq!(local("::1"), Ok((Some("::1".into()), None)));
         assert_eq!(local("[::1]:9"), Ok((Some("::1".into()), Some(9))));
-        for text in [
-            "",
-            ":",
-            "host:5",
-            "*:5",
-            "1.2.3.4:0",
-            "[1.2.3.4]:5",
-            "localhost",
-        ] {
+        for text in ["", ":", "host:5", "*:5", "1.2.3.4:0", "[1.2.3.4]:5", "localhost"] {
             assert!(parse_local(text).is_err(), "{text:?}");
         }
     }

@@ -38,21 +38,11 @@ struct Row {
 }
 
 const fn key(scope: Scope, key: &'static str, instead: &'static str) -> Row {
-    Row {
-        scope,
-        key,
-        value: None,
-        instead,
-    }
+    Row { scope, key, value: None, instead }
 }
 
 const fn value(scope: Scope, key: &'static str, value: &'static str, instead: &'static str) -> Row {
-    Row {
-        scope,
-        key,
-        value: Some(value),
-        instead,
-    }
+    Row { scope, key, value: Some(value), instead }
 }
 
 const ATTACH: &str = "this version starts its apps itself: give the `[[app]]` a `command`";
@@ -70,12 +60,7 @@ const UNAVAILABLE: &[Row] = &[
     key(Scope::Flow, "cookie", SELECT),
     key(Scope::Flow, "fd", SELECT),
     key(Scope::Flow, "uid", SELECT),
-    value(
-        Scope::Flow,
-        "protocol",
-        "udp",
-        "this version has TCP flows: `protocol = \"tcp\"`",
-    ),
+    value(Scope::Flow, "protocol", "udp", "this version has TCP flows: `protocol = \"tcp\"`"),
     value(
         Scope::Flow,
         "opened",
@@ -93,11 +78,7 @@ const UNAVAILABLE: &[Row] = &[
     key(Scope::Fault, "stall", FAULT),
     key(Scope::Fault, "limit", FAULT),
     key(Scope::Fault, "mark_ce", FAULT),
-    key(
-        Scope::Fault,
-        "when",
-        "in this version a fault holds for every packet of its direction",
-    ),
+    key(Scope::Fault, "when", "in this version a fault holds for every packet of its direction"),
     key(Scope::Drop, "burst", LOSS),
     key(Scope::Drop, "gilbert_elliott", LOSS),
     // Their counters would always be 0: an expectation on them could not fail.
@@ -109,19 +90,13 @@ const UNAVAILABLE: &[Row] = &[
 ];
 
 fn row(scope: Scope, key: &str, value: Option<&str>) -> Option<&'static Row> {
-    UNAVAILABLE
-        .iter()
-        .find(|r| r.scope == scope && r.key == key && r.value == value)
+    UNAVAILABLE.iter().find(|r| r.scope == scope && r.key == key && r.value == value)
 }
 
 /// The problem with a key of the format that this version does not have, if it is one.
 pub fn refuse_key(scope: Scope, key: &str, at: Place) -> Option<Problem> {
     let row = row(scope, key, None)?;
-    Some(Problem::new(
-        at,
-        format!("`{key}` is not available in this version"),
-        row.instead,
-    ))
+    Some(Problem::new(at, format!("`{key}` is not available in this version"), row.instead))
 }
 
 /// The same for one value of a key.
@@ -134,8 +109,5 @@ pub fn refuse_value(scope: Scope, key: &str, value: &str, at: Place) -> Option<P
 /// Whether a table has a key that is refused here, so that nothing else need be said to be
 /// missing in it.
 pub fn any_refused(scope: Scope, table: &super::tree::Table) -> bool {
-    table
-        .entries
-        .iter()
-        .any(|e| row(scope, &e.key, None).is_some())
+    table.entries.iter().any(|e| row(scope, &e.key, None).is_some())
 }

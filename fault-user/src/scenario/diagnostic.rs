@@ -89,11 +89,7 @@ impl ScenarioErrors {
         problems.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.message.cmp(&b.message)));
         problems.dedup();
         let related = problems.iter().map(|p| Related::new(p, &sources)).collect();
-        Self {
-            sources,
-            problems,
-            related,
-        }
+        Self { sources, problems, related }
     }
 
     /// The problems, sorted by position; there is at least one.
@@ -112,11 +108,8 @@ impl ScenarioErrors {
     /// None in practice: formatting into a string fails only if a source cannot be read, and
     /// these are held in memory.
     pub fn graphical(&self, width: usize, colour: bool) -> Result<String, fmt::Error> {
-        let theme = if colour {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
+        let theme =
+            if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let mut text = String::new();
         GraphicalReportHandler::new_themed(theme)
             .with_width(width)

@@ -59,19 +59,11 @@ pub enum LoadError {
 /// # Errors
 /// The file cannot be read, or it or an override is wrong.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
-    let unreadable = |source| LoadError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let absolute = std::path::absolute(path).map_err(unreadable)?;
     let base_dir = absolute.parent().unwrap_or(&absolute);
-    Ok(parse(
-        &path.display().to_string(),
-        &text,
-        base_dir,
-        overrides,
-    )?)
+    Ok(parse(&path.display().to_string(), &text, base_dir, overrides)?)
 }
 
 /// Validates the text of a scenario. `source_name` stands in messages; relative paths in the
@@ -85,11 +77,7 @@ pub fn parse(
     base_dir: &Path,
     overrides: &[String],
 ) -> Result<Scenario, ScenarioErrors> {
-    let syntax::Parsed {
-        mut root,
-        mut problems,
-        lossy,
-    } = syntax::parse(text);
+    let syntax::Parsed { mut root, mut problems, lossy } = syntax::parse(text);
     for (index, change) in overrides.iter().enumerate() {
         if let Err(problem) = overrides::apply(&mut root, change, index + 1) {
             // The entry that the path names may be one that is not TOML.
@@ -98,9 +86,7 @@ pub fn parse(
             }
         }
     }
-    let stem = Path::new(source_name)
-        .file_stem()
-        .map(|s| s.to_string_lossy().into_owned());
+    let stem = Path::new(source_name).file_stem().map(|s| s.to_string_lossy().into_owned());
     let fallback_name = stem.unwrap_or_else(|| "scenario".into());
     match validate::document(&root, base_dir, &fallback_name) {
         Ok(scenario) if problems.is_empty() => return Ok(scenario),
@@ -110,14 +96,8 @@ pub fn parse(
     }
     // A reader that gives nothing has said why: anything else is a bug in a reader.
     assert!(!problems.is_empty(), "the scenario was refused without a reason");
-    let mut sources = vec![Source {
-        name: source_name.to_owned(),
-        text: text.to_owned(),
-    }];
-    let changes = overrides.iter().map(|o| Source {
-        name: "--set".into(),
-        text: o.clone(),
-    });
+    let mut sources = vec![Source { name: source_name.to_owned(), text: text.to_owned() }];
+    let changes = overrides.iter().map(|o| Source { name: "--set".into(), text: o.clone() });
     sources.extend(changes);
     Err(ScenarioErrors::new(sources, problems))
 }

@@ -248,10 +248,22 @@ pub struct Step {
 pub enum Trigger {
     /// So long after t = 0.
     At(Duration),
-    After { step: StepId, plus: Duration },
-    Log { log: Pattern, app: Option<AppId> },
-    Flow { flow: FlowId, state: FlowState },
-    Outcomes { app: AppId, count: u64 },
+    After {
+        step: StepId,
+        plus: Duration,
+    },
+    Log {
+        log: Pattern,
+        app: Option<AppId>,
+    },
+    Flow {
+        flow: FlowId,
+        state: FlowState,
+    },
+    Outcomes {
+        app: AppId,
+        count: u64,
+    },
 }
 
 /// A state of a flow that a step may wait for.

@@ -31,21 +31,11 @@ impl Names {
         entries: &[Node],
         default: Option<fn(usize) -> String>,
     ) -> Self {
-        let mut names = Self {
-            what,
-            list: Vec::new(),
-            incomplete: false,
-        };
+        let mut names = Self { what, list: Vec::new(), incomplete: false };
         for (index, entry) in entries.iter().enumerate() {
             let given = entry.as_table().and_then(|table| table.get("name"));
             let (text, at) = match (given.map(|e| &e.node), default) {
-                (
-                    Some(Node {
-                        value: Value::String(text),
-                        at,
-                    }),
-                    _,
-                ) => (text.clone(), *at),
+                (Some(Node { value: Value::String(text), at }), _) => (text.clone(), *at),
                 (None, Some(default)) => (default(index), entry.at),
                 _ => {
                     names.incomplete = true;
@@ -77,22 +67,14 @@ impl Names {
 
     /// The name of an entry.
     pub fn name(&self, index: usize) -> &str {
-        self.list
-            .iter()
-            .find(|n| n.index == index)
-            .map_or("?", |n| n.text.as_str())
+        self.list.iter().find(|n| n.index == index).map_or("?", |n| n.text.as_str())
     }
 
     /// The entry that a reference means; reports one that means none.
     pub fn resolve(&self, problems: &mut Vec<Problem>, item: Item<'_>) -> Option<usize> {
         let Some(text) = item.node.as_str() else {
             let example = format!("{} = \"{}\"", item.key, self.example());
-            wrong_type(
-                problems,
-                item,
-                &format!("the name of a {}", self.what),
-                &example,
-            );
+            wrong_type(problems, item, &format!("the name of a {}", self.what), &example);
             return None;
         };
         if let Some(name) = self.list.iter().find(|n| n.text == text) {
@@ -127,29 +109,15 @@ impl Names {
 /// The name under which an entry may be referred to: letters, digits, `_`, `.` and `-`.
 pub fn identifier(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
     let text = super::values::text(problems, item, "name = \"sender\"")?;
-    if text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
-    {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
         return Some(text);
     }
     let mended: String = text
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "_.-".contains(c) {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' })
         .collect();
     let help = format!("letters, digits, `_`, `.` and `-` only, for example \"{mended}\"");
-    super::reader::wrong_value(
-        problems,
-        item,
-        "it has characters that a name may not have",
-        &help,
-    );
+    super::reader::wrong_value(problems, item, "it has characters that a name may not have", &help);
     None
 }
 
@@ -157,12 +125,7 @@ pub fn identifier(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String>
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
-        .map(|c| {
-            (
-                strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()),
-                c,
-            )
-        })
+        .map(|c| (strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()), c))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

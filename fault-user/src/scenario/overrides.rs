@@ -17,11 +17,7 @@ const LISTS: [&str; 4] = ["app", "flow", "step", "expect"];
 /// # Errors
 /// What is wrong with it, at a place in its own text.
 pub fn apply(root: &mut Table, text: &str, source: usize) -> Result<(), Box<Problem>> {
-    let whole = Place {
-        source,
-        start: 0,
-        end: text.len(),
-    };
+    let whole = Place { source, start: 0, end: text.len() };
     let (path, value_start) = split(text, source)?;
     let value = value(text, value_start, source);
     let Some(((last, last_at), parents)) = path.split_last() else {
@@ -50,11 +46,7 @@ fn split(text: &str, source: usize) -> Result<(Vec<Segment>, usize), Box<Problem
             Some('.') => rest = end + 1,
             Some('=') => return Ok((segments, end + 1)),
             _ => {
-                let place = Place {
-                    source,
-                    start: 0,
-                    end: text.len(),
-                };
+                let place = Place { source, start: 0, end: text.len() };
                 return refuse(place, "the override has no `=`", FORM);
             }
         }
@@ -66,11 +58,7 @@ fn segment(text: &str, start: usize, source: usize) -> Result<(Segment, usize), 
     let (inner_start, inner_end, end) = match rest.strip_prefix('"') {
         Some(quoted) => {
             let Some(length) = quoted.find('"') else {
-                let place = Place {
-                    source,
-                    start,
-                    end: text.len(),
-                };
+                let place = Place { source, start, end: text.len() };
                 return refuse(place, "the quote is not closed", FORM);
             };
             (start + 1, start + 1 + length, start + length + 2)
@@ -81,11 +69,7 @@ fn segment(text: &str, start: usize, source: usize) -> Result<(Segment, usize), 
         }
     };
     let name = text[inner_start..inner_end].trim();
-    let place = Place {
-        source,
-        start: inner_start,
-        end: inner_end,
-    };
+    let place = Place { source, start: inner_start, end: inner_end };
     if name.is_empty() {
         return refuse(place, "a part of the path is empty", FORM);
     }
@@ -98,11 +82,7 @@ fn value(text: &str, start: usize, source: usize) -> Node {
     match DeValue::parse(raw) {
         Ok(value) if !raw.trim().is_empty() => Node::from_toml(&value, source, start),
         _ => Node {
-            at: Place {
-                source,
-                start,
-                end: text.len(),
-            },
+            at: Place { source, start, end: text.len() },
             value: Value::String(raw.trim().to_owned()),
         },
     }
@@ -111,10 +91,7 @@ fn value(text: &str, start: usize, source: usize) -> Node {
 /// Where a path has led so far.
 enum Target<'t> {
     Table(&'t mut Table),
-    Array {
-        key: String,
-        nodes: &'t mut Vec<Node>,
-    },
+    Array { key: String, nodes: &'t mut Vec<Node> },
 }
 
 impl<'t> Target<'t> {
@@ -142,10 +119,7 @@ impl<'t> Target<'t> {
         }
         match &mut node.value {
             Value::Table(table) => Ok(Self::Table(table)),
-            Value::Array(nodes) => Ok(Self::Array {
-                key: key.to_owned(),
-                nodes,
-            }),
+            Value::Array(nodes) => Ok(Self::Array { key: key.to_owned(), nodes }),
             other => {
                 let message = format!("`{key}` is {}, nothing is inside it", other.kind());
                 refuse(at, message, "end the path here: `--set path=value`")
@@ -156,11 +130,7 @@ impl<'t> Target<'t> {
     fn set(self, segment: &str, at: Place, node: Node) -> Result<(), Box<Problem>> {
         match self {
             Self::Table(table) => {
-                let entry = Entry {
-                    key: segment.to_owned(),
-                    key_at: at,
-                    node,
-                };
+                let entry = Entry { key: segment.to_owned(), key_at: at, node };
                 match table.get_mut(segment) {
                     Some(old) => *old = entry,
                     None => table.entries.push(entry),
@@ -187,15 +157,8 @@ fn refuse<T>(
 /// Adds an empty table. The key may be right, as in `app.x.env.A=1`; if not, validation says so.
 fn insert_table(table: &mut Table, segment: &str, at: Place) -> Result<usize, Box<Problem>> {
     refuse_list(table, segment, at)?;
-    let node = Node {
-        at,
-        value: Value::Table(Table::default()),
-    };
-    table.entries.push(Entry {
-        key: segment.to_owned(),
-        key_at: at,
-        node,
-    });
+    let node = Node { at, value: Value::Table(Table::default()) };
+    table.entries.push(Entry { key: segment.to_owned(), key_at: at, node });
     Ok(table.entries.len() - 1)
 }
 
@@ -206,11 +169,9 @@ fn refuse_list(table: &Table, segment: &str, at: Place) -> Result<(), Box<Proble
     }
     let keys: Vec<&str> = table.entries.iter().map(|e| e.key.as_str()).collect();
     match nearest(segment, keys.iter().copied()) {
-        Some(near) => refuse(
-            at,
-            format!("there is no `{segment}` here"),
-            format!("did you mean `{near}`?"),
-        ),
+        Some(near) => {
+            refuse(at, format!("there is no `{segment}` here"), format!("did you mean `{near}`?"))
+        }
         None => Ok(()),
     }
 }
@@ -218,10 +179,7 @@ fn refuse_list(table: &Table, segment: &str, at: Place) -> Result<(), Box<Proble
 /// The entry with this name, else the one with this number.
 fn find(nodes: &[Node], key: &str, segment: &str, at: Place) -> Result<usize, Box<Problem>> {
     let name = |node: &Node| Some(node.as_table()?.get("name")?.node.as_str()?.to_owned());
-    if let Some(index) = nodes
-        .iter()
-        .position(|n| name(n).as_deref() == Some(segment))
-    {
+    if let Some(index) = nodes.iter().position(|n| name(n).as_deref() == Some(segment)) {
         return Ok(index);
     }
     if let Some(index) = segment.parse().ok().filter(|i| *i < nodes.len()) {

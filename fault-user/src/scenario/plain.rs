@@ -21,10 +21,7 @@ pub fn render(sources: &[Source], problems: &[Problem], summary: &str) -> String
 pub fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(byte)];
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 fn one(out: &mut String, sources: &[Source], problem: &Problem) {
@@ -34,11 +31,7 @@ fn one(out: &mut String, sources: &[Source], problem: &Problem) {
         snippet(out, sources, *at, ":::", '-', label);
     }
     for (i, line) in problem.help.lines().enumerate() {
-        let _ = writeln!(
-            out,
-            "   {} {line}",
-            if i == 0 { "= help:" } else { "       " }
-        );
+        let _ = writeln!(out, "   {} {line}", if i == 0 { "= help:" } else { "       " });
     }
 }
 
@@ -52,35 +45,19 @@ fn snippet(
 ) {
     let source = &sources[at.source];
     let (line, column) = position(&source.text, at.start);
-    let shown = source
-        .text
-        .split('\n')
-        .nth(line - 1)
-        .unwrap_or_default()
-        .trim_end_matches('\r');
+    let shown = source.text.split('\n').nth(line - 1).unwrap_or_default().trim_end_matches('\r');
     // Tabs keep their width under the line if the marker's indentation has the same tabs.
-    let indent: String = shown
-        .chars()
-        .take(column - 1)
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
+    let indent: String =
+        shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let covered = source.text.get(at.start..at.end).unwrap_or_default();
-    let first_line = covered
-        .split('\n')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches('\r');
+    let first_line = covered.split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let marks = marker.to_string().repeat(first_line.chars().count().max(1));
     let number = line.to_string();
     let gutter = " ".repeat(number.len());
     let _ = writeln!(out, "{gutter}{arrow} {}:{line}:{column}", source.name);
     let _ = writeln!(out, "{gutter} |");
     let _ = writeln!(out, "{number} | {shown}");
-    let _ = writeln!(
-        out,
-        "{}",
-        format!("{gutter} | {indent}{marks} {label}").trim_end()
-    );
+    let _ = writeln!(out, "{}", format!("{gutter} | {indent}{marks} {label}").trim_end());
 }
 
 #[cfg(test)]
@@ -96,15 +73,8 @@ mod tests {
 
     #[test]
     fn a_problem_shows_its_line_and_marks_the_place() {
-        let sources = [Source {
-            name: "f.toml".into(),
-            text: "a = 1\r\n\tb = \"ü\"\r\n".into(),
-        }];
-        let at = Place {
-            source: 0,
-            start: 12,
-            end: 16,
-        };
+        let sources = [Source { name: "f.toml".into(), text: "a = 1\r\n\tb = \"ü\"\r\n".into() }];
+        let at = Place { source: 0, start: 12, end: 16 };
         let problem = Problem::new(at, "no", "first\nsecond").label("here");
         let text = render(&sources, &[problem], "f.toml: 1 error");
         let expected = "error: no\n --> f.toml:2:6\n  |\n2 | \tb = \"ü\"\n  | \t    ^^^ here\n   \

@@ -25,10 +25,7 @@ impl<'t> Item<'t> {
 
     /// An element of the array it is, under the same key.
     pub fn element(self, node: &'t Node) -> Self {
-        Self {
-            key: self.key,
-            node,
-        }
+        Self { key: self.key, node }
     }
 }
 
@@ -99,13 +96,7 @@ pub struct Fields<'t> {
 impl<'t> Fields<'t> {
     /// Begins to read `table`, which stands at `at`.
     pub fn new(table: &'t Table, at: Place, what: &'static str, scope: Scope) -> Self {
-        Self {
-            table,
-            at,
-            what,
-            scope,
-            known: Vec::new(),
-        }
+        Self { table, at, what, scope, known: Vec::new() }
     }
 
     /// Begins to read the table that `item` must be; reports it if it is none.
@@ -138,10 +129,7 @@ impl<'t> Fields<'t> {
 
     /// The value of a key, which thereby counts as known.
     pub fn item(&mut self, key: &'static str) -> Option<Item<'t>> {
-        self.entry(key).map(|entry| Item {
-            key,
-            node: &entry.node,
-        })
+        self.entry(key).map(|entry| Item { key, node: &entry.node })
     }
 
     /// Reads a key with `read`, which reports what is wrong.
@@ -188,11 +176,7 @@ impl<'t> Fields<'t> {
             Some(near) => format!("did you mean `{near}`?\n{list}"),
             None => list,
         };
-        Problem::new(
-            entry.key_at,
-            format!("unknown key `{}` in {}", entry.key, self.what),
-            help,
-        )
+        Problem::new(entry.key_at, format!("unknown key `{}` in {}", entry.key, self.what), help)
     }
 }
 
@@ -211,11 +195,7 @@ pub fn wrong_type(problems: &mut Vec<Problem>, item: Item<'_>, expected: &str, e
 
 /// Reports a value that is not allowed.
 pub fn wrong_value(problems: &mut Vec<Problem>, item: Item<'_>, why: &str, help: &str) {
-    problems.push(Problem::new(
-        item.at(),
-        format!("`{}`: {why}", item.key),
-        help,
-    ));
+    problems.push(Problem::new(item.at(), format!("`{}`: {why}", item.key), help));
 }
 
 /// The elements of an array, or of an array of tables.

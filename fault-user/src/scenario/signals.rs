@@ -25,10 +25,7 @@ const SIGNALS: [(&str, i32); 18] = [
 /// The number of a signal, named with or without `SIG`.
 pub fn number(name: &str) -> Option<i32> {
     let name = name.strip_prefix("SIG").unwrap_or(name);
-    SIGNALS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, number)| *number)
+    SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
 /// The name of a signal, with `SIG`.
@@ -52,10 +49,7 @@ mod tests {
     fn names_and_numbers_agree() {
         assert_eq!(number("KILL"), Some(9));
         assert_eq!(number("SIGKILL"), Some(9));
-        assert_eq!(
-            (number("kill"), number("SIG"), number("")),
-            (None, None, None)
-        );
+        assert_eq!((number("kill"), number("SIG"), number("")), (None, None, None));
         for word in names() {
             assert_eq!(name(number(word).unwrap()), format!("SIG{word}"));
         }

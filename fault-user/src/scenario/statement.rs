@@ -10,18 +10,14 @@ pub type Range = std::ops::Range<usize>;
 /// because its keys would otherwise count as the previous section's.
 pub fn culprit(text: &str, byte: usize) -> Range {
     let starts: Vec<usize> = statement_starts(text).collect();
-    let mut i = starts
-        .partition_point(|&start| start <= byte)
-        .saturating_sub(1);
+    let mut i = starts.partition_point(|&start| start <= byte).saturating_sub(1);
     while i > 0 && DeTable::parse(&text[..starts[i]]).is_err() {
         i -= 1;
     }
     let start = starts.get(i).copied().unwrap_or(0);
     let header = text[start..].trim_start().starts_with('[');
     let later = starts.iter().skip(i + 1);
-    let end = later
-        .copied()
-        .find(|&s| !header || text[s..].starts_with('['));
+    let end = later.copied().find(|&s| !header || text[s..].starts_with('['));
     start..end.unwrap_or(text.len())
 }
 
@@ -32,18 +28,13 @@ fn statement_starts(text: &str) -> impl Iterator<Item = usize> {
         *at += line.len();
         Some((start, line))
     });
-    lines
-        .filter(|(start, line)| *start == 0 || looks_like_statement(line))
-        .map(|(start, _)| start)
+    lines.filter(|(start, line)| *start == 0 || looks_like_statement(line)).map(|(start, _)| start)
 }
 
 fn looks_like_statement(line: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || "_-.\"' ".contains(c);
     if let Some(header) = line.strip_prefix('[') {
-        return header
-            .trim_start_matches('[')
-            .trim_start()
-            .starts_with(char::is_alphabetic);
+        return header.trim_start_matches('[').trim_start().starts_with(char::is_alphabetic);
     }
     let key = line.trim_start();
     let Some((before, _)) = key.split_once('=') else {
@@ -59,10 +50,7 @@ fn looks_like_statement(line: &str) -> bool {
 pub fn keep_key(text: &str, statement: &Range) -> Option<(String, usize)> {
     let line = text[statement.clone()].lines().next()?;
     let value = statement.start + line.find('=')? + 1;
-    let room = text[value..]
-        .chars()
-        .next()
-        .is_some_and(|c| c != '\n' && c != '\r');
+    let room = text[value..].chars().next().is_some_and(|c| c != '\n' && c != '\r');
     if !room || line.trim_start().starts_with('[') {
         return None;
     }
@@ -75,9 +63,7 @@ pub fn keep_key(text: &str, statement: &Range) -> Option<(String, usize)> {
 
 /// Overwrites a range with spaces, so that every other byte keeps its position.
 pub fn blank(text: &mut String, range: Range) {
-    let spaces: String = text[range.clone()]
-        .bytes()
-        .map(|b| if b == b'\n' { '\n' } else { ' ' })
-        .collect();
+    let spaces: String =
+        text[range.clone()].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
     text.replace_range(range, &spaces);
 }

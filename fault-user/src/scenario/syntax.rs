@@ -27,11 +27,7 @@ pub struct Parsed {
 /// Parses text number 0.
 pub fn parse(text: &str) -> Parsed {
     let mut repaired = text.to_owned();
-    let mut parsed = Parsed {
-        root: Table::default(),
-        problems: Vec::new(),
-        lossy: false,
-    };
+    let mut parsed = Parsed { root: Table::default(), problems: Vec::new(), lossy: false };
     let mut broken = Vec::new();
     loop {
         let error = match DeTable::parse(&repaired) {
@@ -69,10 +65,7 @@ fn start_of(error: &toml::de::Error) -> usize {
 
 /// The parser reports in passes; the first error of the text is the one to believe.
 fn first_error(text: &str) -> Option<toml::de::Error> {
-    DeTable::parse_recoverable(text)
-        .1
-        .into_iter()
-        .min_by_key(start_of)
+    DeTable::parse_recoverable(text).1.into_iter().min_by_key(start_of)
 }
 
 fn problem(text: &str, statement: &Range, error: &toml::de::Error) -> Problem {
@@ -87,11 +80,7 @@ fn problem(text: &str, statement: &Range, error: &toml::de::Error) -> Problem {
     };
     let message = alone.as_ref().unwrap_or(error).message();
     let at = Place::new(0, pull_back(text, span, statement.start), 0);
-    Problem::new(
-        at,
-        format!("not valid TOML: {message}"),
-        help(text, at, message),
-    )
+    Problem::new(at, format!("not valid TOML: {message}"), help(text, at, message))
 }
 
 /// An error at the end of a line or behind it belongs to the last word before it.
@@ -101,20 +90,14 @@ fn pull_back(text: &str, span: Range, floor: usize) -> Range {
         return span;
     }
     let end = floor + text[floor..span.start.max(floor)].trim_end().len();
-    let start = text[floor..end]
-        .char_indices()
-        .next_back()
-        .map_or(end, |(i, _)| floor + i);
+    let start = text[floor..end].char_indices().next_back().map_or(end, |(i, _)| floor + i);
     start..end
 }
 
 fn help(text: &str, at: Place, message: &str) -> String {
     if message.contains("must be quoted") {
         let rest = text[at.start..].lines().next().unwrap_or_default();
-        let word: String = rest
-            .chars()
-            .take_while(|c| !" ,]}#\"".contains(*c))
-            .collect();
+        let word: String = rest.chars().take_while(|c| !" ,]}#\"".contains(*c)).collect();
         if !word.is_empty() {
             return format!("put it into double quotes: \"{word}\"");
         }
@@ -139,10 +122,7 @@ mod tests {
     fn errors(text: &str) -> Vec<(usize, usize, String)> {
         let problems = parse(text).problems;
         let place = |p: &Problem| position(text, p.at.start);
-        problems
-            .iter()
-            .map(|p| (place(p).0, place(p).1, p.message.clone()))
-            .collect()
+        problems.iter().map(|p| (place(p).0, place(p).1, p.message.clone())).collect()
     }
 
     #[test]
@@ -163,18 +143,10 @@ mod tests {
     #[test]
     fn an_unclosed_bracket_does_not_spoil_the_rest() {
         let text = "c = [\"a\",\nenv = 3\n[[flow]]\nname = \"f\"\n";
-        let Parsed {
-            root: tree,
-            problems,
-            ..
-        } = parse(text);
+        let Parsed { root: tree, problems, .. } = parse(text);
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert_eq!(position(text, problems[0].at.start).0, 1);
-        assert!(
-            problems[0].message.contains("unclosed array"),
-            "{}",
-            problems[0].message
-        );
+        assert!(problems[0].message.contains("unclosed array"), "{}", problems[0].message);
         assert!(tree.get("flow").is_some() && tree.get("env").is_some());
     }
 
@@ -189,11 +161,7 @@ mod tests {
     #[test]
     fn a_broken_header_takes_its_section_along() {
         let text = "a = 1\n[[app]\nname = 'x'\n[[flow]]\nname = 'f'\n";
-        let Parsed {
-            root: tree,
-            problems,
-            lossy,
-        } = parse(text);
+        let Parsed { root: tree, problems, lossy } = parse(text);
         assert!(lossy, "there may have been an app of any name");
         assert_eq!(problems.len(), 1, "{problems:#?}");
         let keys: Vec<_> = tree.entries.iter().map(|e| e.key.as_str()).collect();
@@ -203,11 +171,7 @@ mod tests {
     #[test]
     fn a_key_survives_its_broken_value() {
         let text = "a = 10s\nb = [1,\n  oops,\n]\nc = é\nd = 1\nd = 2\n";
-        let Parsed {
-            root,
-            problems,
-            lossy,
-        } = parse(text);
+        let Parsed { root, problems, lossy } = parse(text);
         assert_eq!(problems.len(), 4, "{problems:#?}");
         assert!(!lossy);
         for key in ["a", "b", "c"] {

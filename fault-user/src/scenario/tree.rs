@@ -18,11 +18,7 @@ pub struct Place {
 impl Place {
     /// The place of `range` in text number `source`, whose bytes begin at `offset` of it.
     pub fn new(source: usize, range: std::ops::Range<usize>, offset: usize) -> Self {
-        Self {
-            source,
-            start: range.start + offset,
-            end: range.end + offset,
-        }
+        Self { source, start: range.start + offset, end: range.end + offset }
     }
 }
 
@@ -136,10 +132,7 @@ impl Node {
             DeValue::Boolean(b) => Value::Boolean(*b),
             DeValue::Datetime(_) => Value::Datetime,
             DeValue::Array(items) => Value::Array(
-                items
-                    .iter()
-                    .map(|item| Self::from_toml(item, source, offset))
-                    .collect(),
+                items.iter().map(|item| Self::from_toml(item, source, offset)).collect(),
             ),
             DeValue::Table(table) => Value::Table(Table::from_toml(table, source, offset)),
         };
@@ -173,11 +166,7 @@ impl Node {
 }
 
 fn integer(digits: &str, radix: u32) -> i128 {
-    let clamped = if digits.starts_with('-') {
-        i128::MIN
-    } else {
-        i128::MAX
-    };
+    let clamped = if digits.starts_with('-') { i128::MIN } else { i128::MAX };
     i128::from_str_radix(digits, radix).unwrap_or(clamped)
 }
 
@@ -197,9 +186,7 @@ mod tests {
         assert_eq!(keys, ["b", "a", "app"]);
         let a = &table.get("a").unwrap().node.at;
         assert_eq!(&text[a.start..a.end], "\"x\"");
-        let Value::Array(apps) = &table.get("app").unwrap().node.value else {
-            panic!()
-        };
+        let Value::Array(apps) = &table.get("app").unwrap().node.value else { panic!() };
         assert_eq!(&text[apps[0].at.start..apps[0].at.end], "[[app]]");
     }
 
@@ -208,14 +195,8 @@ mod tests {
         let table = tree("a = 0xff_ff\nb = -7\nc = 18446744073709551615\n");
         assert_eq!(table.get("a").unwrap().node.value, Value::Integer(0xffff));
         assert_eq!(table.get("b").unwrap().node.value, Value::Integer(-7));
-        assert_eq!(
-            table.get("c").unwrap().node.value,
-            Value::Integer(i128::from(u64::MAX))
-        );
+        assert_eq!(table.get("c").unwrap().node.value, Value::Integer(i128::from(u64::MAX)));
         let huge = format!("a = -{}\n", "9".repeat(50));
-        assert_eq!(
-            tree(&huge).get("a").unwrap().node.value,
-            Value::Integer(i128::MIN)
-        );
+        assert_eq!(tree(&huge).get("a").unwrap().node.value, Value::Integer(i128::MIN));
     }
 }

@@ -51,12 +51,8 @@ const SIZE_UNITS: [(&str, u128); 7] = [
     ("GiB", 1 << 30),
 ];
 
-const RATE_UNITS: [(&str, u128); 4] = [
-    ("bit", 1),
-    ("kbit", 1_000),
-    ("mbit", 1_000_000),
-    ("gbit", 1_000_000_000),
-];
+const RATE_UNITS: [(&str, u128); 4] =
+    [("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
 
 /// Parses a duration such as `250ms`, `1.5s` or `2m30s`: units h, m, s, ms, us, ns, largest
 /// first, a fraction only in the last part, at most 24 h.
@@ -77,17 +73,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             return Err(UnitError::Malformed);
         }
         smallest_so_far = scale;
-        total = total
-            .checked_add(scaled(number, scale)?)
-            .ok_or(UnitError::TooLarge)?;
+        total = total.checked_add(scaled(number, scale)?).ok_or(UnitError::TooLarge)?;
         rest = after;
     }
     if total > MAX_DURATION.as_nanos() {
         return Err(UnitError::TooLarge);
     }
-    u64::try_from(total)
-        .map(Duration::from_nanos)
-        .map_err(|_| UnitError::TooLarge)
+    u64::try_from(total).map(Duration::from_nanos).map_err(|_| UnitError::TooLarge)
 }
 
 /// Parses a size in bytes such as `64KiB`: units B, kB, MB, GB (powers of 1000), KiB, MiB, GiB.
@@ -151,9 +143,7 @@ fn split(text: &str) -> Result<(&str, &str, &str), UnitError> {
         return Err(UnitError::Malformed);
     }
     let rest = rest.trim_start();
-    let unit_end = rest
-        .find(|c: char| is_number(c) || c.is_whitespace())
-        .unwrap_or(rest.len());
+    let unit_end = rest.find(|c: char| is_number(c) || c.is_whitespace()).unwrap_or(rest.len());
     let (unit, after) = rest.split_at(unit_end);
     if unit.is_empty() {
         return Err(UnitError::NoUnit);
@@ -186,9 +176,7 @@ fn scaled(number: &str, scale: u128) -> Result<u128, UnitError> {
     if !parts.is_multiple_of(divisor) {
         return Err(UnitError::TooFine);
     }
-    whole
-        .checked_add(parts / divisor)
-        .ok_or(UnitError::TooLarge)
+    whole.checked_add(parts / divisor).ok_or(UnitError::TooLarge)
 }
 
 #[cfg(test)]
@@ -227,10 +215,7 @@ mod tests {
             ("1.s", UnitError::Malformed),
             ("0.5ns", UnitError::TooFine),
             ("24h1ns", UnitError::TooLarge),
-            (
-                "99999999999999999999999999999999999999999h",
-                UnitError::TooLarge,
-            ),
+            ("99999999999999999999999999999999999999999h", UnitError::TooLarge),
         ];
         for (text, error) in cases {
             assert_eq!(parse_duration(text), Err(error), "{text:?}");
@@ -254,10 +239,7 @@ mod tests {
     #[test]
     fn formatting_is_the_way_people_write() {
         let s = |secs| format_duration(Duration::from_secs(secs));
-        assert_eq!(
-            (s(0), s(110), s(150)),
-            ("0s".into(), "110s".into(), "2m30s".into())
-        );
+        assert_eq!((s(0), s(110), s(150)), ("0s".into(), "110s".into(), "2m30s".into()));
         assert_eq!(format_duration(Duration::from_millis(1500)), "1s500ms");
     }
 

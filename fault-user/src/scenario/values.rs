@@ -18,12 +18,7 @@ pub fn string(problems: &mut Problems, item: Item<'_>, example: &str) -> Option<
         return None;
     };
     if text.contains('\0') {
-        wrong_value(
-            problems,
-            item,
-            "it holds a NUL byte",
-            "take the \\u0000 out",
-        );
+        wrong_value(problems, item, "it holds a NUL byte", "take the \\u0000 out");
         return None;
     }
     Some(text.clone())
@@ -33,12 +28,7 @@ pub fn string(problems: &mut Problems, item: Item<'_>, example: &str) -> Option<
 pub fn text(problems: &mut Problems, item: Item<'_>, example: &str) -> Option<String> {
     let text = string(problems, item, example)?;
     if text.is_empty() {
-        wrong_value(
-            problems,
-            item,
-            "it is empty",
-            &format!("for example `{example}`"),
-        );
+        wrong_value(problems, item, "it is empty", &format!("for example `{example}`"));
         return None;
     }
     Some(text)
@@ -49,12 +39,7 @@ pub fn boolean(problems: &mut Problems, item: Item<'_>) -> Option<bool> {
     match item.node.value {
         Value::Boolean(value) => Some(value),
         _ => {
-            wrong_type(
-                problems,
-                item,
-                "true or false",
-                &format!("{} = true", item.key),
-            );
+            wrong_type(problems, item, "true or false", &format!("{} = true", item.key));
             None
         }
     }
@@ -67,9 +52,7 @@ pub fn integer(problems: &mut Problems, item: Item<'_>, min: u64, max: u64) -> O
         wrong_type(problems, item, "a whole number", &example);
         return None;
     };
-    let inside = u64::try_from(value)
-        .ok()
-        .filter(|v| (min..=max).contains(v));
+    let inside = u64::try_from(value).ok().filter(|v| (min..=max).contains(v));
     if inside.is_none() {
         let range = match max {
             // Nobody means these limits; they are those of the types behind.
@@ -143,12 +126,7 @@ fn duration_text(problems: &mut Problems, item: Item<'_>, text: &str) -> Option<
               us, ns"
             .into(),
     };
-    wrong_value(
-        problems,
-        item,
-        &format!("\"{text}\" is not a duration: {error}"),
-        &help,
-    );
+    wrong_value(problems, item, &format!("\"{text}\" is not a duration: {error}"), &help);
     None
 }
 
@@ -194,30 +172,20 @@ pub fn choice<T: Copy>(
     if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
         return Some(*value);
     }
-    let words: Vec<String> = choices
-        .iter()
-        .map(|(name, _)| format!("\"{name}\""))
-        .collect();
+    let words: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let mut help = format!("one of {}", words.join(", "));
     if let Some(near) = nearest(&word, choices.iter().map(|(name, _)| *name)) {
         help = format!("did you mean \"{near}\"?\n{help}");
     }
-    wrong_value(
-        problems,
-        item,
-        &format!("\"{word}\" is not one of its values"),
-        &help,
-    );
+    wrong_value(problems, item, &format!("\"{word}\" is not one of its values"), &help);
     None
 }
 
 /// An array of strings, which may be empty.
 pub fn strings(problems: &mut Problems, item: Item<'_>, example: &str) -> Option<Vec<String>> {
     let nodes = array(problems, item, "an array of strings", example)?;
-    let read: Vec<_> = nodes
-        .iter()
-        .map(|node| string(problems, item.element(node), example))
-        .collect();
+    let read: Vec<_> =
+        nodes.iter().map(|node| string(problems, item.element(node), example)).collect();
     read.into_iter().collect()
 }
 
@@ -225,31 +193,18 @@ pub fn strings(problems: &mut Problems, item: Item<'_>, example: &str) -> Option
 pub fn command(problems: &mut Problems, item: Item<'_>) -> Option<Vec<String>> {
     let example = format!("{} = [\"./send\", \"--count\", \"20\"]", item.key);
     if let Value::String(line) = &item.node.value {
-        let words: Vec<String> = line
-            .split_whitespace()
-            .map(|w| format!("\"{w}\""))
-            .collect();
+        let words: Vec<String> = line.split_whitespace().map(|w| format!("\"{w}\"")).collect();
         let help = format!(
             "there is no shell: write program and arguments as an array, `{} = [{}]`",
             item.key,
             words.join(", ")
         );
-        wrong_value(
-            problems,
-            item,
-            "it must be an array of strings, not a string",
-            &help,
-        );
+        wrong_value(problems, item, "it must be an array of strings, not a string", &help);
         return None;
     }
     let words = strings(problems, item, &example)?;
     if words.first().is_none_or(String::is_empty) {
-        wrong_value(
-            problems,
-            item,
-            "it names no program",
-            &format!("for example `{example}`"),
-        );
+        wrong_value(problems, item, "it names no program", &format!("for example `{example}`"));
         return None;
     }
     Some(words)

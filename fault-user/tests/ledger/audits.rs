@@ -7,21 +7,11 @@ use fault_user::verdict::Outcome::Ok as Fine;
 use crate::trace::{Sock, Trace};
 
 fn rule(name: &str, matched: u64, acted: u64) -> RuleCounters {
-    RuleCounters {
-        name: name.into(),
-        matched,
-        acted,
-        may_miss: false,
-    }
+    RuleCounters { name: name.into(), matched, acted, may_miss: false }
 }
 
 fn slot(s: Sock, direction: Direction, packets: u64, dropped: u64) -> SlotCounters {
-    SlotCounters {
-        slot: s.cookie as u32,
-        direction,
-        packets,
-        dropped,
-    }
+    SlotCounters { slot: s.cookie as u32, direction, packets, dropped }
 }
 
 /// One egress and one ingress drop, and counters that agree.
@@ -29,10 +19,7 @@ fn sound() -> (Trace, Sock, Counters) {
     let mut t = Trace::new();
     let s = t.socket(0);
     t.lost(s, 10.0, 0, 100).send(s, 10.0, 100);
-    t.tx(s, 210.0, 0, 100)
-        .lost_ack(s, 211.0, 100)
-        .tx(s, 640.0, 0, 100)
-        .ack(s, 641.0, 100);
+    t.tx(s, 210.0, 0, 100).lost_ack(s, 211.0, 100).tx(s, 640.0, 0, 100).ack(s, 641.0, 100);
     t.message("m", Fine, 10.0, 11.0);
     let counters = Counters {
         slots: vec![slot(s, Egress, 4, 1), slot(s, Ingress, 3, 1)],
@@ -56,42 +43,23 @@ fn sound_evidence_has_no_findings() {
 #[test]
 fn an_ack_of_bytes_whose_every_copy_was_dropped() {
     let (mut t, s, mut counters) = sound();
-    t.lost(s, 700.0, 100, 160)
-        .send(s, 700.0, 60)
-        .ack(s, 701.0, 160);
+    t.lost(s, 700.0, 100, 160).send(s, 700.0, 60).ack(s, 701.0, 160);
     (counters.slots[0].dropped, counters.rules[0].acted) = (2, 2);
-    let wrong = |certain| Finding::AckedThoughDropped {
-        cookie: s.cookie,
-        from: 100,
-        to: 160,
-        certain,
-    };
+    let wrong =
+        |certain| Finding::AckedThoughDropped { cookie: s.cookie, from: 100, to: 160, certain };
     assert_eq!(findings(&t, &counters), [wrong(true)]);
     assert_eq!(wrong(true).severity(), Severity::Error);
     counters.lost = 1;
-    assert_eq!(
-        findings(&t, &counters),
-        [wrong(false), Finding::EventsLost(1)]
-    );
-    assert_eq!(
-        wrong(false).severity(),
-        Severity::Warning,
-        "the copy that went out may be lost"
-    );
+    assert_eq!(findings(&t, &counters), [wrong(false), Finding::EventsLost(1)]);
+    assert_eq!(wrong(false).severity(), Severity::Warning, "the copy that went out may be lost");
 }
 
 #[test]
 fn a_copy_that_goes_out_after_the_ack_does_not_explain_it() {
     let (mut t, s, mut counters) = sound();
-    t.lost(s, 700.0, 100, 160)
-        .send(s, 700.0, 60)
-        .ack(s, 701.0, 160)
-        .tx(s, 702.0, 100, 160);
+    t.lost(s, 700.0, 100, 160).send(s, 700.0, 60).ack(s, 701.0, 160).tx(s, 702.0, 100, 160);
     (counters.slots[0].dropped, counters.rules[0].acted) = (2, 2);
-    assert!(matches!(
-        findings(&t, &counters)[..],
-        [Finding::AckedThoughDropped { .. }]
-    ));
+    assert!(matches!(findings(&t, &counters)[..], [Finding::AckedThoughDropped { .. }]));
 }
 
 #[test]
@@ -118,10 +86,7 @@ fn counters_that_disagree_with_the_events() {
     assert!(differ(&with(&|c| c.rules[0].acted = 3)));
     let with_loss = with(&|c| (c.slots[0].dropped, c.rules[0].acted, c.lost) = (2, 2, 1));
     assert_eq!(with_loss, [Finding::EventsLost(1)]);
-    assert!(
-        differ(&with(&|c| (c.slots[0].dropped, c.lost) = (0, 1))),
-        "an event of no packet"
-    );
+    assert!(differ(&with(&|c| (c.slots[0].dropped, c.lost) = (0, 1))), "an event of no packet");
 }
 
 #[test]
@@ -130,16 +95,7 @@ fn more_dropped_than_seen() {
     counters.slots[0].packets = 0;
     counters.rules[1].matched = 0;
     let found = findings(&t, &counters);
-    let part = |f: &&Finding| {
-        matches!(
-            f,
-            Finding::PartExceedsWhole {
-                part: 1,
-                whole: 0,
-                ..
-            }
-        )
-    };
+    let part = |f: &&Finding| matches!(f, Finding::PartExceedsWhole { part: 1, whole: 0, .. });
     assert_eq!(found.iter().filter(part).count(), 2, "{found:?}");
 }
 
@@ -147,23 +103,12 @@ fn more_dropped_than_seen() {
 fn a_fault_that_met_nothing() {
     let (t, _, mut counters) = sound();
     counters.rules.push(rule("idle", 0, 0));
-    assert_eq!(
-        findings(&t, &counters),
-        [Finding::FaultMissed {
-            rule: "idle".into()
-        }]
-    );
+    assert_eq!(findings(&t, &counters), [Finding::FaultMissed { rule: "idle".into() }]);
     counters.rules[2].may_miss = true;
     assert_eq!(findings(&t, &counters), []);
     counters.rules[2].matched = 7;
     let found = findings(&t, &counters);
-    assert_eq!(
-        found,
-        [Finding::FaultNeverActed {
-            rule: "idle".into(),
-            matched: 7
-        }]
-    );
+    assert_eq!(found, [Finding::FaultNeverActed { rule: "idle".into(), matched: 7 }]);
     assert_eq!(found[0].severity(), Severity::Warning);
 }
 
@@ -175,10 +120,7 @@ fn a_bystander_that_was_touched() {
     assert_eq!(findings(&t, &counters), []);
     counters.slots.push(slot(other, Ingress, 2, 1));
     let found = findings(&t, &counters);
-    let touched = Finding::BystanderTouched {
-        cookie: other.cookie,
-        dropped: 1,
-    };
+    let touched = Finding::BystanderTouched { cookie: other.cookie, dropped: 1 };
     assert!(found.contains(&touched), "{found:?}");
     assert_eq!(touched.severity(), Severity::Error);
 }
@@ -189,11 +131,5 @@ fn verdicts_that_do_not_add_up() {
     let mut result = t.run();
     *result.verdicts.get_mut("pending").unwrap() += 1;
     let found = audit(&t.flows(), &counters, &result.sends, &result.verdicts);
-    assert_eq!(
-        found,
-        [Finding::VerdictsDoNotAddUp {
-            verdicts: 2,
-            sends: 1
-        }]
-    );
+    assert_eq!(found, [Finding::VerdictsDoNotAddUp { verdicts: 2, sends: 1 }]);
 }

@@ -35,16 +35,8 @@ fn concurrent_messages_of_equal_size_go_by_order_and_say_so() {
         t.messages.clear();
         t.message("a", Fine, 10.0, 20.0).bytes = bytes;
         t.message("b", Fine, 10.1, 20.0).bytes = bytes;
-        assert_eq!(
-            range(&t, "a"),
-            (Some([0, 110]), Confidence::Overlap),
-            "{expected}"
-        );
-        assert_eq!(
-            range(&t, "b"),
-            (Some([110, 220]), Confidence::Overlap),
-            "{expected}"
-        );
+        assert_eq!(range(&t, "a"), (Some([0, 110]), Confidence::Overlap), "{expected}");
+        assert_eq!(range(&t, "b"), (Some([110, 220]), Confidence::Overlap), "{expected}");
     }
 }
 
@@ -63,9 +55,7 @@ fn a_window_within_another_takes_what_the_outer_one_does_not_need() {
 fn what_cannot_be_told_apart_is_shared() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 10.5, 100)
-        .delivered(s, 11.0, 100)
-        .delivered(s, 12.0, 100);
+    t.delivered(s, 10.5, 100).delivered(s, 11.0, 100).delivered(s, 12.0, 100);
     t.message("a", Fine, 10.0, 20.0);
     t.message("b", Fine, 10.1, 20.0);
     for id in ["a", "b"] {
@@ -85,16 +75,8 @@ fn concurrent_messages_on_two_flows_do_not_take_each_others_sends() {
         t.message("a", Fine, 10.0, 20.0).bytes = bytes;
         t.message("b", Fine, 10.1, 20.0).bytes = bytes;
         let (a, b) = (t.verdict_of("a"), t.verdict_of("b"));
-        assert_eq!(
-            (a.verdict, &a.via[..]),
-            (SilentLoss, &["first".to_owned()][..]),
-            "{bytes:?}"
-        );
-        assert_eq!(
-            (b.verdict, &b.via[..]),
-            (Delivered, &["second".to_owned()][..]),
-            "{bytes:?}"
-        );
+        assert_eq!((a.verdict, &a.via[..]), (SilentLoss, &["first".to_owned()][..]), "{bytes:?}");
+        assert_eq!((b.verdict, &b.via[..]), (Delivered, &["second".to_owned()][..]), "{bytes:?}");
     }
 }
 
@@ -102,10 +84,7 @@ fn concurrent_messages_on_two_flows_do_not_take_each_others_sends() {
 fn a_second_try_is_not_starved_by_a_message_in_between() {
     let mut t = Trace::new();
     let (a, b) = (t.socket(0), t.socket(1));
-    t.lost(a, 11.0, 0, 100)
-        .send(a, 11.0, 100)
-        .lost(a, 500.0, 100, 190)
-        .send(a, 500.0, 90);
+    t.lost(a, 11.0, 0, 100).send(a, 11.0, 100).lost(a, 500.0, 100, 190).send(a, 500.0, 90);
     t.close(a, 4_000.0).delivered(b, 5_000.0, 100);
     t.message("outer", Fine, 10.0, 5_001.0).bytes = Some(98);
     t.message("inner", Fine, 499.0, 501.0).bytes = Some(88);

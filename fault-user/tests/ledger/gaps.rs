@@ -22,11 +22,7 @@ fn evidence_within_a_gap_is_no_evidence() {
     for own in [true, false] {
         assert_eq!(in_gap(10.5, 10.6, own), (Unknown, Confidence::Gap));
         assert_eq!(in_gap(0.0, 9.9, own), (Delivered, Confidence::Exact));
-        assert_eq!(
-            in_gap(11.5, 900.0, own),
-            (Delivered, Confidence::Exact),
-            "after its ack"
-        );
+        assert_eq!(in_gap(11.5, 900.0, own), (Delivered, Confidence::Exact), "after its ack");
     }
 }
 

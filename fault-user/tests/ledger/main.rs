@@ -1,9 +1,6 @@
 //! Verdicts from traces: hand-made ones for every rule, random ones for the whole.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may panic, and so may its helpers"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 mod audits;
 mod causes;

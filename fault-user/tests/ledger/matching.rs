@@ -19,9 +19,7 @@ fn exact(from: u64, to: u64) -> (Option<[u64; 2]>, Confidence) {
 fn one_message_may_take_several_calls() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 10.0, 14)
-        .delivered(s, 10.2, 86)
-        .delivered(s, 30.0, 50);
+    t.delivered(s, 10.0, 14).delivered(s, 10.2, 86).delivered(s, 30.0, 50);
     t.message("a", Fine, 10.0, 11.0);
     t.message("b", Fine, 30.0, 31.0);
     assert_eq!(range(&t, "a"), exact(0, 100));
@@ -33,9 +31,7 @@ fn one_message_may_take_several_calls() {
 fn clocks_may_differ_a_little_but_the_containing_window_goes_first() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 9.85, 10)
-        .delivered(s, 20.0, 20)
-        .delivered(s, 30.3, 30);
+    t.delivered(s, 9.85, 10).delivered(s, 20.0, 20).delivered(s, 30.3, 30);
     t.message("a", Fine, 10.0, 19.95);
     t.message("b", Fine, 19.98, 30.0);
     assert_eq!(range(&t, "a"), exact(0, 10));
@@ -51,21 +47,14 @@ fn rounded_times_get_the_slack_of_their_rounding() {
     t.message("a", Fine, 10.0, 12.0).resolution = 1_000_000;
     assert_eq!(range(&t, "a"), exact(0, 10));
     t.messages[0].resolution = 0;
-    assert_eq!(
-        range(&t, "a").1,
-        Confidence::Overlap,
-        "without it, it is a guess"
-    );
+    assert_eq!(range(&t, "a").1, Confidence::Overlap, "without it, it is a guess");
 }
 
 #[test]
 fn size_tells_a_message_from_keepalives_around_it() {
     let mut t = Trace::new();
     let (s, other) = (t.socket(0), t.socket(1));
-    t.delivered(s, 10.0, 6)
-        .delivered(s, 10.1, 108)
-        .delivered(s, 10.2, 6)
-        .delivered(other, 10.3, 6);
+    t.delivered(s, 10.0, 6).delivered(s, 10.1, 108).delivered(s, 10.2, 6).delivered(other, 10.3, 6);
     t.message("a", Fine, 10.0, 11.0).bytes = Some(100);
     assert_eq!(range(&t, "a"), exact(6, 114));
     assert_eq!(t.verdict_of("a").via, ["first"]);
@@ -76,9 +65,7 @@ fn size_tells_a_message_from_keepalives_around_it() {
 fn size_adds_up_over_calls_and_eagain_is_no_boundary() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 10.0, 6)
-        .delivered(s, 10.1, 60)
-        .failed_send(s, 10.15, libc::EAGAIN);
+    t.delivered(s, 10.0, 6).delivered(s, 10.1, 60).failed_send(s, 10.15, libc::EAGAIN);
     t.delivered(s, 10.2, 50);
     t.message("a", Fine, 10.0, 11.0).bytes = Some(100);
     assert_eq!(range(&t, "a"), exact(6, 116));
@@ -92,36 +79,20 @@ fn an_unrelated_large_send_elsewhere_is_foreign() {
     t.delivered(other, 10.3, 4_000);
     t.message("a", Fine, 10.0, 11.0).bytes = Some(100);
     let send = t.verdict_of("a");
-    assert_eq!(
-        (send.verdict, &send.via[..]),
-        (SilentLoss, &["first".to_owned()][..])
-    );
+    assert_eq!((send.verdict, &send.via[..]), (SilentLoss, &["first".to_owned()][..]));
     t.messages[0].bytes = None;
-    assert_eq!(
-        t.verdict_of("a").via,
-        ["second"],
-        "without a size the largest is the message's"
-    );
+    assert_eq!(t.verdict_of("a").via, ["second"], "without a size the largest is the message's");
 }
 
 #[test]
 fn an_error_cuts_a_message_off() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 10.0, 40)
-        .failed_send(s, 10.5, libc::ECONNRESET)
-        .close(s, 11.0);
+    t.delivered(s, 10.0, 40).failed_send(s, 10.5, libc::ECONNRESET).close(s, 11.0);
     t.message("a", Failed, 10.0, 11.0).bytes = Some(100);
     let send = t.verdict_of("a");
-    assert_eq!(
-        (send.verdict, send.bytes, send.acked_ms),
-        (CleanFailure, 40, None)
-    );
-    assert!(
-        send.why.starts_with("only 40 bytes of it were written"),
-        "{}",
-        send.why
-    );
+    assert_eq!((send.verdict, send.bytes, send.acked_ms), (CleanFailure, 40, None));
+    assert!(send.why.starts_with("only 40 bytes of it were written"), "{}", send.why);
     t.messages[0].bytes = None;
     assert_eq!(t.verdict_of("a").verdict, CleanFailure);
 }
@@ -133,11 +104,7 @@ fn smaller_sends_are_not_taken_and_the_warning_says_so() {
     t.delivered(s, 10.0, 6);
     t.message("a", Fine, 10.0, 11.0).bytes = Some(100);
     let result = t.run();
-    assert!(
-        result.warnings[0].contains("1 other sends in its time"),
-        "{:?}",
-        result.warnings
-    );
+    assert!(result.warnings[0].contains("1 other sends in its time"), "{:?}", result.warnings);
 }
 
 #[test]
@@ -145,9 +112,7 @@ fn trailing_keepalives_are_known_by_their_size() {
     let mut t = Trace::new();
     let (s, other) = (t.socket(0), t.socket(1));
     t.delivered(s, 5.0, 6).delivered(other, 5.0, 6);
-    t.delivered(s, 10.0, 50)
-        .delivered(s, 10.2, 6)
-        .delivered(other, 10.3, 6);
+    t.delivered(s, 10.0, 50).delivered(s, 10.2, 6).delivered(other, 10.3, 6);
     t.message("a", Fine, 10.0, 11.0);
     assert_eq!(range(&t, "a"), exact(6, 56));
     assert_eq!(t.verdict_of("a").via, ["first"]);
@@ -167,20 +132,12 @@ fn a_message_of_the_size_of_a_keepalive_is_still_a_message() {
 fn unclaimed_sends_close_together_are_one_entry() {
     let mut t = Trace::new();
     let s = t.socket(None);
-    t.delivered(s, 10.0, 10)
-        .delivered(s, 10.5, 20)
-        .delivered(s, 30.0, 40);
+    t.delivered(s, 10.0, 10).delivered(s, 10.5, 20).delivered(s, 30.0, 40);
     let entries = t.unlogged();
     let ranges: Vec<_> = entries.iter().map(|e| e.stream).collect();
     assert_eq!(ranges, [Some([0, 30]), Some([30, 70])]);
-    assert_eq!(
-        (entries[0].flow.as_deref(), entries[0].verdict),
-        (Some("sender/1"), Unlogged)
-    );
-    assert_eq!(
-        (entries[0].started_ms, entries[0].acked_ms),
-        (10.01, Some(11.5))
-    );
+    assert_eq!((entries[0].flow.as_deref(), entries[0].verdict), (Some("sender/1"), Unlogged));
+    assert_eq!((entries[0].started_ms, entries[0].acked_ms), (10.01, Some(11.5)));
 }
 
 #[test]
@@ -212,21 +169,13 @@ fn a_send_just_outside_is_the_messages_unless_someone_wants_it() {
         let s = t.socket(0);
         t.delivered(s, 100.0 + at, 108);
         t.message("a", Fine, 100.0, 101.0).bytes = Some(100);
-        assert_eq!(
-            range(&t, "a"),
-            (Some([0, 108]), Confidence::Overlap),
-            "{at}"
-        );
+        assert_eq!(range(&t, "a"), (Some([0, 108]), Confidence::Overlap), "{at}");
         t.messages[0].bytes = Some(200);
         assert_eq!(range(&t, "a").0, None, "too small for it");
         t.messages[0].bytes = None;
         assert_eq!(range(&t, "a").0, Some([0, 108]), "{at}");
         t.delivered(s, 9_000.0, 108).delivered(s, 9_100.0, 108);
-        assert_eq!(
-            range(&t, "a").0,
-            None,
-            "of a size that is sent all the time"
-        );
+        assert_eq!(range(&t, "a").0, None, "of a size that is sent all the time");
         t.messages[0].bytes = Some(100);
         t.message("b", Fine, 99.9 + at, 100.5 + at);
         assert_eq!(range(&t, "b"), exact(0, 108));
@@ -248,15 +197,9 @@ fn a_send_far_outside_is_not_taken() {
 fn a_call_that_fails_after_the_message_does_not_make_it_a_loss() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.delivered(s, 10.0, 108)
-        .failed_send(s, 12.0, libc::EPIPE)
-        .close(s, 12.1);
+    t.delivered(s, 10.0, 108).failed_send(s, 12.0, libc::EPIPE).close(s, 12.1);
     t.message("a", Fine, 10.0, 13.0);
     assert_eq!(t.verdict_of("a").verdict, Delivered);
     t.messages[0].outcome = Failed;
-    assert_eq!(
-        t.verdict_of("a").verdict,
-        CleanFailure,
-        "its own word is that it failed"
-    );
+    assert_eq!(t.verdict_of("a").verdict, CleanFailure, "its own word is that it failed");
 }

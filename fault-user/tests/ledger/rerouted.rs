@@ -26,11 +26,7 @@ fn lost_on_one_flow_and_acknowledged_on_another() {
     );
     assert_eq!(send.via, ["first", "second"]);
     assert_eq!((send.stream, send.acked_ms), (Some([0, 100]), Some(501.0)));
-    assert!(
-        send.why.ends_with("then sent and acknowledged on second"),
-        "{}",
-        send.why
-    );
+    assert!(send.why.ends_with("then sent and acknowledged on second"), "{}", send.why);
 }
 
 #[test]
@@ -50,12 +46,7 @@ fn acknowledged_on_both_is_delivered_with_a_duplicate() {
     t.message("m", Fine, 9.0, 510.0);
     let send = t.verdict_of("m");
     assert_eq!((send.verdict, send.acked_ms), (Delivered, Some(501.0)));
-    assert!(
-        send.why
-            .contains("duplicate: acknowledged on first and second"),
-        "{}",
-        send.why
-    );
+    assert!(send.why.contains("duplicate: acknowledged on first and second"), "{}", send.why);
 }
 
 #[test]
@@ -134,10 +125,7 @@ fn the_same_id_of_another_app_is_another_message() {
     let (mut t, a, b) = two_sockets();
     t.lost(a, 10.0, 0, 100).send(a, 10.0, 100).close(a, 9_000.0);
     t.delivered(b, 500.0, 100);
-    t.entries
-        .iter_mut()
-        .filter(|e| e.cookie == b.cookie)
-        .for_each(|e| e.app = 1);
+    t.entries.iter_mut().filter(|e| e.cookie == b.cookie).for_each(|e| e.app = 1);
     t.message("m", Failed, 9.0, 400.0);
     t.message("m", Fine, 499.0, 510.0).app = 1;
     let verdicts: Vec<_> = t.run().sends.iter().map(|s| s.verdict).collect();

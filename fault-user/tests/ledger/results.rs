@@ -14,10 +14,7 @@ impl Trace {
 
     pub fn run(&self) -> Correlation {
         let result = correlate(&self.flows(), &self.messages, &self.facts);
-        assert_eq!(
-            result.verdicts.values().sum::<u64>(),
-            result.sends.len() as u64
-        );
+        assert_eq!(result.verdicts.values().sum::<u64>(), result.sends.len() as u64);
         result
     }
 
@@ -30,10 +27,6 @@ impl Trace {
 
     /// Entries of sends that no message claims.
     pub fn unlogged(&self) -> Vec<SendReport> {
-        self.run()
-            .sends
-            .into_iter()
-            .filter(|s| s.id.is_none())
-            .collect()
+        self.run().sends.into_iter().filter(|s| s.id.is_none()).collect()
     }
 }

@@ -63,17 +63,11 @@ impl Tcp<'_> {
     }
 
     fn acknowledge(&mut self, ms: f64) {
-        let upto = self
-            .bytes
-            .iter()
-            .position(|b| !b.received)
-            .unwrap_or(self.bytes.len());
+        let upto = self.bytes.iter().position(|b| !b.received).unwrap_or(self.bytes.len());
         match self.ack_luck.next().unwrap() {
             Luck::Pass if upto > self.una => {
                 self.trace.ack(self.sock, ms, upto as i64);
-                self.bytes[self.una..upto]
-                    .iter_mut()
-                    .for_each(|b| b.acked = Some(ms));
+                self.bytes[self.una..upto].iter_mut().for_each(|b| b.acked = Some(ms));
                 self.una = upto;
             }
             Luck::Faulted => {
@@ -126,15 +120,7 @@ fn play(plan: &Plan, trace: &mut Trace) -> (Vec<Byte>, Vec<Sent>) {
     let sock = trace.socket_from(0, plan.isn);
     let cycle = |v: &Vec<Luck>| Box::new(v.clone().into_iter().cycle());
     let (luck, ack_luck) = (cycle(&plan.luck), cycle(&plan.ack_luck));
-    let mut tcp = Tcp {
-        trace,
-        sock,
-        bytes: vec![],
-        una: 0,
-        next: 0,
-        luck,
-        ack_luck,
-    };
+    let mut tcp = Tcp { trace, sock, bytes: vec![], una: 0, next: 0, luck, ack_luck };
     let mut sent: Vec<Sent> = Vec::new();
     let mut queue = plan.messages.iter();
     let (mut due, mut rto, mut timer) = (10, RTO_MS, 0);
@@ -156,11 +142,7 @@ fn play(plan: &Plan, trace: &mut Trace) -> (Vec<Byte>, Vec<Sent>) {
             let from = std::mem::replace(&mut tcp.next, to);
             tcp.transmit(ms, from, to);
         }
-        timer = if tcp.una == tcp.next || tcp.una > una {
-            0
-        } else {
-            timer + 1
-        };
+        timer = if tcp.una == tcp.next || tcp.una > una { 0 } else { timer + 1 };
         rto = if tcp.una > una { RTO_MS } else { rto };
         if timer >= rto {
             (timer, rto) = (0, rto * 2);

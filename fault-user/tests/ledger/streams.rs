@@ -14,10 +14,7 @@ fn a_sequence_number_may_wrap_within_a_message() {
     let mut t = Trace::new();
     let s = t.socket_from(0, u32::MAX - 149);
     t.delivered(s, 10.0, 100);
-    t.lost(s, 20.0, 100, 200)
-        .send(s, 20.0, 100)
-        .tx(s, 230.0, 100, 200)
-        .ack(s, 231.0, 200);
+    t.lost(s, 20.0, 100, 200).send(s, 20.0, 100).tx(s, 230.0, 100, 200).ack(s, 231.0, 200);
     t.delivered(s, 300.0, 100);
     for (id, at) in [("before", 10.0), ("across", 20.0), ("after", 300.0)] {
         t.message(id, Fine, at, at + 1.0);
@@ -36,21 +33,13 @@ fn retransmits_merge_and_split() {
     t.lost(s, 20.0, 700, 800).send(s, 20.0, 100);
     t.send(s, 30.0, 16);
     // All three come back as one packet, of which only pieces arrive.
-    t.lost(s, 220.0, 0, 816)
-        .tx(s, 640.0, 0, 300)
-        .tx(s, 640.1, 300, 816)
-        .ack(s, 641.0, 816);
+    t.lost(s, 220.0, 0, 816).tx(s, 640.0, 0, 300).tx(s, 640.1, 300, 816).ack(s, 641.0, 816);
     for (id, at) in [("a", 10.0), ("b", 20.0), ("c", 30.0)] {
         t.message(id, Fine, at, at + 1.0);
     }
     let got = |id: &str| {
         let send = t.verdict_of(id);
-        (
-            send.verdict,
-            send.drops,
-            send.retransmits,
-            send.first_sent_ms,
-        )
+        (send.verdict, send.drops, send.retransmits, send.first_sent_ms)
     };
     assert_eq!(got("a"), (Late, 2, 3, Some(10.0)));
     assert_eq!(got("b"), (Late, 2, 2, Some(20.0)));
@@ -71,11 +60,7 @@ fn half_of_a_message_may_have_left() {
         .ack(s, 11.0, 60)
         .close(s, 5_000.0);
     t.message("m", Fine, 10.0, 11.0);
-    assert_eq!(
-        t.verdict_of("m").verdict,
-        SilentLoss,
-        "bytes 60..100 never left"
-    );
+    assert_eq!(t.verdict_of("m").verdict, SilentLoss, "bytes 60..100 never left");
     t.tx(s, 300.0, 55, 100);
     assert_eq!(t.verdict_of("m").verdict, Unconfirmed);
 }
@@ -84,20 +69,10 @@ fn half_of_a_message_may_have_left() {
 fn the_ack_of_a_fin_covers_one_more() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.send(s, 10.0, 100)
-        .tx(s, 10.0, 0, 100)
-        .fin(s, 10.5, 100)
-        .ack(s, 11.0, 101)
-        .close(s, 12.0);
+    t.send(s, 10.0, 100).tx(s, 10.0, 0, 100).fin(s, 10.5, 100).ack(s, 11.0, 101).close(s, 12.0);
     t.message("m", Fine, 10.0, 11.0);
     assert_eq!(t.verdict_of("m").verdict, Delivered);
-    assert_eq!(
-        t.flows()[0].acks,
-        [Ack {
-            ts: ns(11.0),
-            upto: 100
-        }]
-    );
+    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(11.0), upto: 100 }]);
 }
 
 #[test]
@@ -108,13 +83,7 @@ fn acks_of_what_was_never_sent_are_ignored() {
     t.ack(s, 11.0, 101).ack(s, 12.0, -50).ack(s, 13.0, 5_000);
     assert!(t.flows()[0].acks.is_empty());
     t.ack(s, 14.0, 100).ack(s, 15.0, 100).ack(s, 16.0, 40);
-    assert_eq!(
-        t.flows()[0].acks,
-        [Ack {
-            ts: ns(14.0),
-            upto: 100
-        }]
-    );
+    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(14.0), upto: 100 }]);
 }
 
 #[test]
@@ -144,9 +113,7 @@ fn keepalive_and_window_probes_are_no_copies() {
     let mut t = Trace::new();
     let s = t.socket(0);
     t.delivered(s, 10.0, 100);
-    t.tx(s, 5_000.0, 99, 99)
-        .tx(s, 6_000.0, 99, 100)
-        .ack(s, 6_001.0, 100);
+    t.tx(s, 5_000.0, 99, 99).tx(s, 6_000.0, 99, 100).ack(s, 6_001.0, 100);
     let flow = &t.flows()[0];
     assert_eq!(flow.tx.len(), 1);
     t.message("m", Fine, 10.0, 11.0);
@@ -171,11 +138,7 @@ fn a_retransmitted_syn_says_the_same_base() {
     t.delivered(s, 10.0, 100);
     let flow = &t.flows()[0];
     assert_eq!(flow.sends[0].range, 0..100);
-    assert_eq!(
-        flow.min_rtt,
-        Some(1_000_000),
-        "the handshake took two SYNs: no round trip (Karn)"
-    );
+    assert_eq!(flow.min_rtt, Some(1_000_000), "the handshake took two SYNs: no round trip (Karn)");
 }
 
 #[test]
@@ -194,20 +157,10 @@ fn a_socket_that_was_open_before_starts_at_its_first_byte_on_record() {
 fn round_trips_are_of_bytes_that_were_sent_once() {
     let mut t = Trace::new();
     let s = t.open_socket(0, 1_000);
-    t.send(s, 10.0, 100)
-        .lost(s, 10.0, 0, 100)
-        .tx(s, 210.0, 0, 100)
-        .ack(s, 211.0, 100);
+    t.send(s, 10.0, 100).lost(s, 10.0, 0, 100).tx(s, 210.0, 0, 100).ack(s, 211.0, 100);
     assert_eq!(t.flows()[0].min_rtt, None);
-    t.send(s, 300.0, 20)
-        .tx(s, 300.0, 100, 110)
-        .tx(s, 302.0, 110, 120)
-        .ack(s, 305.0, 120);
-    assert_eq!(
-        t.flows()[0].min_rtt,
-        Some(3_000_000),
-        "an ack answers the newest packet it covers"
-    );
+    t.send(s, 300.0, 20).tx(s, 300.0, 100, 110).tx(s, 302.0, 110, 120).ack(s, 305.0, 120);
+    assert_eq!(t.flows()[0].min_rtt, Some(3_000_000), "an ack answers the newest packet it covers");
 }
 
 #[test]
@@ -223,13 +176,8 @@ fn busy_trace() -> Trace {
     let mut t = Trace::new();
     let (a, b) = (t.socket(0), t.socket_from(1, u32::MAX - 100));
     t.delivered(a, 10.0, 100).delivered(b, 11.0, 60);
-    t.lost(a, 20.0, 100, 200)
-        .send(a, 20.1, 100)
-        .send(a, 21.0, 50);
-    t.lost(b, 30.0, 60, 90)
-        .send(b, 30.0, 30)
-        .tx(a, 230.0, 100, 250)
-        .ack(a, 231.0, 250);
+    t.lost(a, 20.0, 100, 200).send(a, 20.1, 100).send(a, 21.0, 50);
+    t.lost(b, 30.0, 60, 90).send(b, 30.0, 30).tx(a, 230.0, 100, 250).ack(a, 231.0, 250);
     t.close(b, 900.0);
     for (i, at) in [10.0, 11.0, 20.0, 20.9, 29.9].into_iter().enumerate() {
         t.message(&i.to_string(), Fine, at, at + 0.5);

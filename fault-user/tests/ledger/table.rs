@@ -29,19 +29,13 @@ fn play(net: Net) -> (Trace, Sock) {
     match net {
         Net::InTime => t.tx(s, 10.0, 0, 100).ack(s, 11.0, 100),
         Net::LateByTime => t.tx(s, 10.0, 0, 100).ack(s, 1_500.0, 100),
-        Net::LateByLoss => t
-            .lost(s, 10.0, 0, 100)
-            .tx(s, 210.0, 0, 100)
-            .ack(s, 211.0, 100),
+        Net::LateByLoss => t.lost(s, 10.0, 0, 100).tx(s, 210.0, 0, 100).ack(s, 211.0, 100),
         Net::LeftClosed => t.tx(s, 10.0, 0, 100).close(s, 9_000.0),
         Net::LeftIngressArmed => {
             t.facts.armed_at_end.push((0, Ingress));
             t.tx(s, 10.0, 0, 100).lost_ack(s, 11.0, 100)
         }
-        Net::NeverClosed => t
-            .lost(s, 10.0, 0, 100)
-            .lost(s, 210.0, 0, 100)
-            .close(s, 9_000.0),
+        Net::NeverClosed => t.lost(s, 10.0, 0, 100).lost(s, 210.0, 0, 100).close(s, 9_000.0),
         Net::NeverArmed => {
             t.facts.armed_at_end.push((0, Egress));
             t.lost(s, 10.0, 0, 100)
@@ -57,10 +51,7 @@ fn verdict(net: Net, outcome: Outcome) -> Verdict {
     let (mut t, _) = play(net);
     t.message("m", outcome, 9.9, 20.0);
     let send = t.verdict_of("m");
-    assert_eq!(
-        (send.outcome, send.confidence),
-        (outcome, Confidence::Exact)
-    );
+    assert_eq!((send.outcome, send.confidence), (outcome, Confidence::Exact));
     assert_eq!((send.stream, send.bytes), (Some([0, 100]), 100));
     assert_eq!(t.unlogged(), [], "its send belongs to the message");
     send.verdict
@@ -103,31 +94,19 @@ fn a_slow_path_makes_late_later() {
     let mut t = Trace::new();
     let s = t.open_socket(0, 1_000);
     t.tx(s, 10.0, 0, 10).send(s, 10.0, 10).ack(s, 810.0, 10);
-    t.tx(s, 2_000.0, 10, 20)
-        .send(s, 2_000.0, 10)
-        .ack(s, 4_900.0, 20);
+    t.tx(s, 2_000.0, 10, 20).send(s, 2_000.0, 10).ack(s, 4_900.0, 20);
     t.message("m", Fine, 2_000.0, 2_001.0);
-    assert_eq!(
-        t.verdict_of("m").verdict,
-        Delivered,
-        "2.9 s is less than 4 x 800 ms"
-    );
+    assert_eq!(t.verdict_of("m").verdict, Delivered, "2.9 s is less than 4 x 800 ms");
 }
 
 #[test]
 fn a_spurious_tail_probe_does_not_make_a_send_late() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    t.send(s, 10.1, 100)
-        .tx(s, 10.0, 0, 100)
-        .tx(s, 15.0, 0, 100)
-        .ack(s, 16.0, 100);
+    t.send(s, 10.1, 100).tx(s, 10.0, 0, 100).tx(s, 15.0, 0, 100).ack(s, 16.0, 100);
     t.message("m", Fine, 10.0, 11.0);
     let send = t.verdict_of("m");
-    assert_eq!(
-        (send.verdict, send.retransmits, send.cause),
-        (Delivered, 1, Cause::Untouched)
-    );
+    assert_eq!((send.verdict, send.retransmits, send.cause), (Delivered, 1, Cause::Untouched));
 }
 
 #[test]
@@ -136,10 +115,7 @@ fn failed_without_a_byte_written_is_clean() {
     t.socket(0);
     t.message("m", Failed, 10.0, 11.0);
     let send = t.verdict_of("m");
-    assert_eq!(
-        (send.verdict, send.flow, send.stream),
-        (CleanFailure, None, None)
-    );
+    assert_eq!((send.verdict, send.flow, send.stream), (CleanFailure, None, None));
     assert!(send.via.is_empty());
 }
 
@@ -150,10 +126,7 @@ fn failed_in_the_send_call_is_clean() {
     t.failed_send(s, 10.5, libc::EPIPE);
     t.message("m", Failed, 10.0, 11.0);
     let send = t.verdict_of("m");
-    assert_eq!(
-        (send.verdict, send.flow.as_deref()),
-        (CleanFailure, Some("first"))
-    );
+    assert_eq!((send.verdict, send.flow.as_deref()), (CleanFailure, Some("first")));
     assert!(send.why.contains("Broken pipe"), "{}", send.why);
 }
 
@@ -164,15 +137,8 @@ fn ok_without_a_byte_written_is_a_silent_loss_with_a_warning() {
     t.message("m", Fine, 10.0, 11.0);
     let result = t.run();
     assert_eq!(result.sends[0].verdict, SilentLoss);
-    assert!(
-        result.sends[0]
-            .why
-            .starts_with("no byte of it was ever handed to a socket")
-    );
-    assert_eq!(
-        result.warnings,
-        ["app sender says ok for `m` but sent nothing"]
-    );
+    assert!(result.sends[0].why.starts_with("no byte of it was ever handed to a socket"));
+    assert_eq!(result.warnings, ["app sender says ok for `m` but sent nothing"]);
 }
 
 #[test]

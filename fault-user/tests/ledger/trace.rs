@@ -37,10 +37,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn new() -> Self {
-        let rule = |step: &str, what: &str| RuleName {
-            step: step.into(),
-            what: what.into(),
-        };
+        let rule = |step: &str, what: &str| RuleName { step: step.into(), what: what.into() };
         let names = Names {
             apps: vec!["sender".into(), "receiver".into()],
             flows: vec!["first".into(), "second".into()],
@@ -49,18 +46,8 @@ impl Trace {
                 rule("outage", "first ingress drop = 1"),
             ],
         };
-        let facts = Facts {
-            t0: ns(0.0),
-            end: ns(RUN_MS),
-            names,
-            ..Facts::default()
-        };
-        Self {
-            entries: vec![],
-            messages: vec![],
-            facts,
-            written: vec![],
-        }
+        let facts = Facts { t0: ns(0.0), end: ns(RUN_MS), names, ..Facts::default() };
+        Self { entries: vec![], messages: vec![], facts, written: vec![] }
     }
 
     /// A connected socket of the sender.
@@ -72,42 +59,17 @@ impl Trace {
     pub fn socket_from(&mut self, flow: impl Into<Option<u32>>, isn: u32) -> Sock {
         let s = self.open_socket(flow, isn);
         let ip: IpAddr = "127.0.0.1".parse().unwrap();
-        self.push(
-            s,
-            0.0,
-            What::Opened {
-                nth: 1,
-                attempt: 1,
-                local: ip,
-                remote: ip,
-            },
-        );
-        let syn = Packet {
-            flags: tcp::SYN,
-            ..packet(isn, 0)
-        };
+        self.push(s, 0.0, What::Opened { nth: 1, attempt: 1, local: ip, remote: ip });
+        let syn = Packet { flags: tcp::SYN, ..packet(isn, 0) };
         self.push(s, 0.1, What::Tx(syn));
-        self.push(
-            s,
-            0.2,
-            What::Established {
-                accepted: false,
-                local: ip,
-                remote: ip,
-            },
-        );
+        self.push(s, 0.2, What::Established { accepted: false, local: ip, remote: ip });
         s
     }
 
     /// A socket that was open before the run: nothing of its handshake is on record.
     pub fn open_socket(&mut self, flow: impl Into<Option<u32>>, isn: u32) -> Sock {
         self.written.push(0);
-        Sock {
-            cookie: self.written.len() as u64,
-            app: 0,
-            flow: flow.into(),
-            isn,
-        }
+        Sock { cookie: self.written.len() as u64, app: 0, flow: flow.into(), isn }
     }
 
     pub fn push(&mut self, s: Sock, ms: f64, what: What) {
@@ -133,75 +95,37 @@ impl Trace {
         let end = &mut self.written[s.cookie as usize - 1];
         *end += len;
         let end_seq = s.isn.wrapping_add(*end as u32);
-        self.push(
-            s,
-            ms,
-            What::Send {
-                ret: len as i32,
-                end_seq,
-            },
-        );
+        self.push(s, ms, What::Send { ret: len as i32, end_seq });
         self
     }
 
     pub fn failed_send(&mut self, s: Sock, ms: f64, errno: i32) -> &mut Self {
-        let end_seq = s
-            .isn
-            .wrapping_add(self.written[s.cookie as usize - 1] as u32);
-        self.push(
-            s,
-            ms,
-            What::Send {
-                ret: -errno,
-                end_seq,
-            },
-        );
+        let end_seq = s.isn.wrapping_add(self.written[s.cookie as usize - 1] as u32);
+        self.push(s, ms, What::Send { ret: -errno, end_seq });
         self
     }
 
     /// A copy that goes out.
     pub fn tx(&mut self, s: Sock, ms: f64, from: i64, to: i64) -> &mut Self {
-        self.push(
-            s,
-            ms,
-            What::Tx(packet(s.isn.wrapping_add(from as u32), (to - from) as u32)),
-        );
+        self.push(s, ms, What::Tx(packet(s.isn.wrapping_add(from as u32), (to - from) as u32)));
         self
     }
 
     /// A copy that the egress rule drops.
     pub fn lost(&mut self, s: Sock, ms: f64, from: i64, to: i64) -> &mut Self {
         let p = packet(s.isn.wrapping_add(from as u32), (to - from) as u32);
-        self.push(
-            s,
-            ms,
-            What::Tx(Packet {
-                dropped: true,
-                rule: Some(EGRESS_RULE),
-                ..p
-            }),
-        );
+        self.push(s, ms, What::Tx(Packet { dropped: true, rule: Some(EGRESS_RULE), ..p }));
         self
     }
 
     pub fn fin(&mut self, s: Sock, ms: f64, at: i64) -> &mut Self {
         let p = packet(s.isn.wrapping_add(at as u32), 0);
-        self.push(
-            s,
-            ms,
-            What::Tx(Packet {
-                flags: tcp::ACK | tcp::FIN,
-                ..p
-            }),
-        );
+        self.push(s, ms, What::Tx(Packet { flags: tcp::ACK | tcp::FIN, ..p }));
         self
     }
 
     fn ack_packet(s: Sock, upto: i64) -> Packet {
-        Packet {
-            ack: s.isn.wrapping_add(upto as u32),
-            ..packet(77, 0)
-        }
+        Packet { ack: s.isn.wrapping_add(upto as u32), ..packet(77, 0) }
     }
 
     pub fn ack(&mut self, s: Sock, ms: f64, upto: i64) -> &mut Self {
@@ -211,33 +135,20 @@ impl Trace {
 
     /// An ack that the ingress rule drops.
     pub fn lost_ack(&mut self, s: Sock, ms: f64, upto: i64) -> &mut Self {
-        let p = Packet {
-            dropped: true,
-            rule: Some(INGRESS_RULE),
-            ..Self::ack_packet(s, upto)
-        };
+        let p = Packet { dropped: true, rule: Some(INGRESS_RULE), ..Self::ack_packet(s, upto) };
         self.push(s, ms, What::Rx(p));
         self
     }
 
     pub fn close(&mut self, s: Sock, ms: f64) -> &mut Self {
-        self.push(
-            s,
-            ms,
-            What::Closed {
-                snd_una: 0,
-                snd_nxt: 0,
-            },
-        );
+        self.push(s, ms, What::Closed { snd_una: 0, snd_nxt: 0 });
         self
     }
 
     /// A send that goes through: call, packet, ack a millisecond later.
     pub fn delivered(&mut self, s: Sock, ms: f64, len: i64) -> &mut Self {
         let from = self.written[s.cookie as usize - 1];
-        self.tx(s, ms, from, from + len)
-            .send(s, ms + 0.01, len)
-            .ack(s, ms + 1.0, from + len)
+        self.tx(s, ms, from, from + len).send(s, ms + 0.01, len).ack(s, ms + 1.0, from + len)
     }
 
     pub fn message(&mut self, id: &str, outcome: Outcome, from: f64, to: f64) -> &mut AppMessage {
@@ -257,24 +168,11 @@ impl Trace {
 
     pub fn gap(&mut self, s: impl Into<Option<Sock>>, from: f64, to: f64) -> &mut Self {
         let cookie = s.into().map(|s: Sock| s.cookie);
-        self.facts.gaps.push(Gap {
-            cookie,
-            from: ns(from),
-            to: ns(to),
-        });
+        self.facts.gaps.push(Gap { cookie, from: ns(from), to: ns(to) });
         self
     }
 }
 
 fn packet(seq: u32, len: u32) -> Packet {
-    Packet {
-        dropped: false,
-        rule: None,
-        flags: tcp::ACK,
-        segs: 1,
-        seq,
-        len,
-        ack: 0,
-        ifindex: 1,
-    }
+    Packet { dropped: false, rule: None, flags: tcp::ACK, segs: 1, seq, len, ack: 0, ifindex: 1 }
 }

@@ -109,14 +109,9 @@ impl App {
     /// Its stdout is closed, so the process is at its very end.
     fn result(mut self) -> Run {
         let status = self.child.wait().expect("the process can be waited for");
-        let (json, plain): (Vec<String>, Vec<String>) = std::mem::take(&mut self.seen)
-            .into_iter()
-            .partition(|line| line.starts_with('{'));
-        Run {
-            code: status.code(),
-            outcomes: json.iter().map(|line| parse(line)).collect(),
-            plain,
-        }
+        let (json, plain): (Vec<String>, Vec<String>) =
+            std::mem::take(&mut self.seen).into_iter().partition(|line| line.starts_with('{'));
+        Run { code: status.code(), outcomes: json.iter().map(|line| parse(line)).collect(), plain }
     }
 }
 
@@ -139,20 +134,15 @@ impl Server {
     pub fn start(options: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let path = |name: &str| text(&dir.path().join(name));
-        let mut args: Vec<String> = ["server", "--listen", "127.0.0.1:0", "--make-ca"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut args: Vec<String> =
+            ["server", "--listen", "127.0.0.1:0", "--make-ca"].map(str::to_owned).to_vec();
         args.extend(["--tls".to_owned(), path("tls")]);
         args.extend(["--receipts".to_owned(), path("receipts.jsonl")]);
         args.extend(options.iter().map(|option| (*option).to_owned()));
         let mut app = App::start(&args);
         let line = app.wait_for("listening on ");
         let address = line.trim_start_matches("listening on ").parse();
-        Self {
-            app,
-            address: address.expect("the server prints its address"),
-            dir,
-        }
+        Self { app, address: address.expect("the server prints its address"), dir }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -164,11 +154,7 @@ impl Server {
         let ca = text(&self.dir.path().join("tls/ca.pem"));
         let to = to.to_string();
         let fixed = [command, "--connect", &to, "--ca", &ca];
-        fixed
-            .iter()
-            .chain(options)
-            .map(|arg| (*arg).to_owned())
-            .collect()
+        fixed.iter().chain(options).map(|arg| (*arg).to_owned()).collect()
     }
 
     pub fn send_loop(&self, to: SocketAddr, options: &[&str]) -> App {
@@ -191,10 +177,7 @@ impl Server {
 
     fn receipts(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.dir.path().join("receipts.jsonl"));
-        text.expect("the receipts file")
-            .lines()
-            .map(parse)
-            .collect()
+        text.expect("the receipts file").lines().map(parse).collect()
     }
 
     pub fn signal(&self, signal: Signal) {

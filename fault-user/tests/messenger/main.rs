@@ -43,11 +43,7 @@ fn a_plain_run_delivers_everything_over_the_unidentified_websocket() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(
         run.plain,
-        [
-            "creating identified websocket",
-            "creating unidentified websocket",
-            "connected"
-        ]
+        ["creating identified websocket", "creating unidentified websocket", "connected"]
     );
     assert_eq!(column(&run.outcomes, "id"), IDS);
     assert_eq!(column(&run.outcomes, "status"), ["sent"; 5]);
@@ -87,11 +83,7 @@ fn a_refusal_of_every_second_message_counts_the_unidentified_ones() {
     let run = server.send_loop(server.address(), &split(options)).finish();
 
     let (un, id) = ("unidentified", "identified");
-    assert_eq!(
-        column(&run.outcomes, "via"),
-        [un, id, un, id, un],
-        "{run:?}"
-    );
+    assert_eq!(column(&run.outcomes, "via"), [un, id, un, id, un], "{run:?}");
     assert_eq!(server.receipts_of(&IDS).len(), 5);
 }
 
@@ -145,15 +137,10 @@ fn in_a_hole_any_error_delivers_over_the_identified_websocket() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(column(&run.outcomes, "status"), ["ok"; 3], "{run:?}");
     assert_eq!(run.outcomes[2]["via"], "identified");
-    assert_eq!(
-        run.outcomes[2]["attempts"],
-        json!(["unidentified", "identified"])
-    );
+    assert_eq!(run.outcomes[2]["attempts"], json!(["unidentified", "identified"]));
     let receipts = server.receipts_of(&IDS[..3]);
     assert!(
-        receipts
-            .iter()
-            .any(|r| r["id"] == "msg-3" && r["role"] == "identified"),
+        receipts.iter().any(|r| r["id"] == "msg-3" && r["role"] == "identified"),
         "{receipts:?}"
     );
 }
@@ -179,10 +166,9 @@ fn the_keepalive_finds_the_hole_and_reopens_the_websocket() {
 
 #[test]
 fn a_failed_probe_breaks_the_websocket_and_the_policy_applies() {
-    for (fallback, status, via) in [
-        ("refusal", "error", "unidentified"),
-        ("any-error", "sent", "identified"),
-    ] {
+    for (fallback, status, via) in
+        [("refusal", "error", "unidentified"), ("any-error", "sent", "identified")]
+    {
         let server = Server::start(&[]);
         let relay = Relay::start(server.address());
         let options = "--count 3 --interval 500ms --probe both --timeout 200ms --fallback";
@@ -199,10 +185,9 @@ fn a_failed_probe_breaks_the_websocket_and_the_policy_applies() {
 
 #[test]
 fn a_killed_server_is_an_error_on_every_websocket_tried() {
-    for (fallback, attempts) in [
-        ("refusal", json!(["unidentified"])),
-        ("any-error", json!(["unidentified", "identified"])),
-    ] {
+    for (fallback, attempts) in
+        [("refusal", json!(["unidentified"])), ("any-error", json!(["unidentified", "identified"]))]
+    {
         let server = Server::start(&[]);
         let options = format!("--count 3 --interval 500ms --fallback {fallback}");
         let mut app = server.send_loop(server.address(), &split(&options));
@@ -226,10 +211,7 @@ fn a_stopped_server_makes_nothing_hang() {
     let run = app.finish();
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(run.outcomes[1]["status"], "timeout", "{run:?}");
-    assert_eq!(
-        run.outcomes[1]["attempts"],
-        json!(["unidentified", "identified"])
-    );
+    assert_eq!(run.outcomes[1]["attempts"], json!(["unidentified", "identified"]));
 
     let one = App::start(&server.connect_to(
         server.address(),
@@ -259,10 +241,7 @@ fn send_one_delivers_one_message_and_sigterm_ends_the_server() {
     assert_eq!(run.outcomes[0]["status"], "ok");
     let elapsed = run.outcomes[0]["elapsed_ms"].as_f64();
     assert!(elapsed.is_some_and(|ms| ms >= 50.0), "{run:?}");
-    assert_eq!(
-        column(&server.receipts_of(&["hello"]), "role"),
-        ["identified"]
-    );
+    assert_eq!(column(&server.receipts_of(&["hello"]), "role"), ["identified"]);
     server.signal(Signal::SIGTERM);
     assert_eq!(server.finish().code, Some(0));
 }

@@ -49,5 +49,10 @@ fn leftovers() -> Check {
         let list: Vec<&str> = found.iter().map(|l| l.what.as_str()).collect();
         format!("{}. Run `flowfault clean`", list.join(", "))
     };
-    Check { what: "no leftovers of earlier runs".into(), ok: found.is_empty(), needed: false, detail }
+    Check {
+        what: "no leftovers of earlier runs".into(),
+        ok: found.is_empty(),
+        needed: false,
+        detail,
+    }
 }

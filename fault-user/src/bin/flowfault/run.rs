@@ -20,7 +20,8 @@ use crate::exit::{self, Code};
 pub fn run(args: Run) -> Result<Code> {
     let scenario = scenario::load(&args.scenario, &args.set)?;
     let seed = args.seed.or(scenario.seed);
-    let planned = plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
+    let planned =
+        plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
     if args.dry_run {
         print!("{}", scenario::explain(&scenario));
         tracing::debug!("{planned:#?}");
@@ -44,7 +45,8 @@ pub fn run(args: Run) -> Result<Code> {
     let (report, signal) = runtime.block_on(async {
         let (tx, rx) = watch::channel(None);
         listen(&tx)?;
-        let report = experiment::run(&scenario, &options, &out, rx).await?;
+        let report = experiment::run(&scenario, &options, &out, rx).await;
+        let report = report.inspect_err(|_| forget(&dir))?;
         let signal = *tx.borrow();
         anyhow::Ok((report, signal))
     })?;
@@ -54,6 +56,14 @@ pub fn run(args: Run) -> Result<Code> {
     out.hand_over()?;
     show(&args, &report, &dir)?;
     Ok(exit::of(&report, signal))
+}
+
+/// A run that could not begin leaves no empty directory behind; one with anything in it stays.
+fn forget(dir: &Path) {
+    for dir in [dir.join("apps"), dir.to_owned()] {
+        // Fails for a directory that is not empty, or not there: both are fine.
+        let _ = std::fs::remove_dir(dir);
+    }
 }
 
 /// Turns SIGINT and SIGTERM into an orderly end.

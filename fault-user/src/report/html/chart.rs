@@ -36,14 +36,8 @@ impl Axis {
         ];
         // Beyond the list, in steps of ten minutes as often as needed.
         let beyond = (self.end_ms / 10.0 / 600e3).ceil() * 600e3;
-        let step = STEPS
-            .into_iter()
-            .find(|step| self.end_ms / step <= 10.0)
-            .unwrap_or(beyond);
-        (0..=10)
-            .map(|i| f64::from(i) * step)
-            .take_while(|ms| *ms <= self.end_ms)
-            .collect()
+        let step = STEPS.into_iter().find(|step| self.end_ms / step <= 10.0).unwrap_or(beyond);
+        (0..=10).map(|i| f64::from(i) * step).take_while(|ms| *ms <= self.end_ms).collect()
     }
 }
 
@@ -53,9 +47,7 @@ pub(super) fn render(report: &Report) -> String {
     if shown.lanes.is_empty() || report.duration_ms <= 0.0 {
         return String::new();
     }
-    let axis = Axis {
-        end_ms: report.duration_ms,
-    };
+    let axis = Axis { end_ms: report.duration_ms };
     let height = TOP + LANE * shown.lanes.len() as f64 + 8.0;
     let mut out = format!(
         "<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
@@ -90,11 +82,7 @@ fn grid(out: &mut String, axis: &Axis, height: f64) {
 
 /// Round times need no decimals.
 fn tick(ms: f64) -> String {
-    if ms == 0.0 {
-        "0".to_owned()
-    } else {
-        words::time(ms).replace(".0 s", " s")
-    }
+    if ms == 0.0 { "0".to_owned() } else { words::time(ms).replace(".0 s", " s") }
 }
 
 fn flags(out: &mut String, axis: &Axis, report: &Report, height: f64) {
@@ -113,10 +101,8 @@ fn flags(out: &mut String, axis: &Axis, report: &Report, height: f64) {
             "<path class=\"step\" fill=\"none\" d=\"M{flag_x:.1} 14L{x:.1} 28V{height}\"/>"
         );
         *out += &format!("<circle class=\"flag\" cx=\"{flag_x:.1}\" cy=\"12\" r=\"9\"/>");
-        *out += &format!(
-            "<text class=\"flag-text\" x=\"{flag_x:.1}\" y=\"16\">{}</text></g>\n",
-            i + 1
-        );
+        *out +=
+            &format!("<text class=\"flag-text\" x=\"{flag_x:.1}\" y=\"16\">{}</text></g>\n", i + 1);
     }
 }
 
@@ -124,16 +110,11 @@ fn lane(out: &mut String, axis: &Axis, lane: &Lane<'_>, periods: &[Period<'_>], 
     *out += &format!("<line class=\"grid\" x1=\"0\" y1=\"{y}\" x2=\"{WIDTH}\" y2=\"{y}\"/>");
     label(out, lane, y);
     if let Some(flow) = lane.flow {
-        for period in periods
-            .iter()
-            .filter(|p| p.flows.contains(&flow.name.as_str()))
-        {
+        for period in periods.iter().filter(|p| p.flows.contains(&flow.name.as_str())) {
             shade(out, axis, period, y);
         }
-        let (from, to) = (
-            axis.x(flow.opened_ms.unwrap_or(0.0)),
-            axis.x(flow.closed_ms.unwrap_or(axis.end_ms)),
-        );
+        let (from, to) =
+            (axis.x(flow.opened_ms.unwrap_or(0.0)), axis.x(flow.closed_ms.unwrap_or(axis.end_ms)));
         let width = (to - from).max(1.0);
         *out += &format!(
             "<rect class=\"bar\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"6\" rx=\"2\"/>",
@@ -147,11 +128,7 @@ fn lane(out: &mut String, axis: &Axis, lane: &Lane<'_>, periods: &[Period<'_>], 
             );
         }
     }
-    let scale = if lane.messages.len() > CROWDED {
-        Scale::Small
-    } else {
-        Scale::Full
-    };
+    let scale = if lane.messages.len() > CROWDED { Scale::Small } else { Scale::Full };
     // The last one drawn lies on top: the worst.
     for send in lane.messages.iter().rev() {
         sign(out, axis, send, y, scale);
@@ -165,9 +142,9 @@ fn label(out: &mut String, lane: &Lane<'_>, y: f64) {
         Some(flow) => (flow.name.clone(), format!("bystander {}", flow.remote)),
         None => ("no socket".to_owned(), "never sent on any flow".to_owned()),
     };
-    let title = lane.flow.map_or(below.clone(), |flow| {
-        format!("{name}: {} -> {}", flow.local, flow.remote)
-    });
+    let title = lane
+        .flow
+        .map_or(below.clone(), |flow| format!("{name}: {} -> {}", flow.local, flow.remote));
     *out += &format!(
         "<g><title>{}</title><text x=\"8\" y=\"{}\" font-weight=\"700\">{}</text><text class=\"soft\" x=\"8\" y=\"{}\">{}</text></g>",
         Esc(&title),
@@ -203,17 +180,9 @@ fn shade(out: &mut String, axis: &Axis, period: &Period<'_>, y: f64) {
 fn sign(out: &mut String, axis: &Axis, send: &SendReport, y: f64, scale: Scale) {
     let above = !matches!(view::grade(send.verdict), Grade::Good | Grade::Quiet);
     let id = send.id.as_deref().unwrap_or_default();
-    let title = format!(
-        "{id}: {} at {}. {}",
-        send.verdict.name(),
-        words::time(send.started_ms),
-        send.why
-    );
-    *out += &format!(
-        "<g class=\"v-{}\"><title>{}</title>",
-        send.verdict.name(),
-        Esc(&title)
-    );
+    let title =
+        format!("{id}: {} at {}. {}", send.verdict.name(), words::time(send.started_ms), send.why);
+    *out += &format!("<g class=\"v-{}\"><title>{}</title>", send.verdict.name(), Esc(&title));
     *out += &mark::at(
         send.verdict,
         axis.x(send.started_ms),
@@ -233,10 +202,7 @@ fn left_out(sockets: usize, messages: usize) -> String {
     if parts.is_empty() {
         return String::new();
     }
-    format!(
-        "<p class=\"note\">Not drawn: {}; report.json has them all.</p>\n",
-        parts.join(" and ")
-    )
+    format!("<p class=\"note\">Not drawn: {}; report.json has them all.</p>\n", parts.join(" and "))
 }
 
 #[cfg(test)]
@@ -247,16 +213,10 @@ mod tests {
     fn ticks_are_round_and_few_for_every_length() {
         for end_ms in [0.5, 1.0, 37.0, 180_000.0, 3_600_000.0, 86_400_000.0, 1e12] {
             let ticks = Axis { end_ms }.ticks();
-            assert!(
-                !ticks.is_empty() && ticks.len() <= 11,
-                "{end_ms}: {ticks:?}"
-            );
+            assert!(!ticks.is_empty() && ticks.len() <= 11, "{end_ms}: {ticks:?}");
             assert!(ticks.iter().all(|t| *t <= end_ms), "{end_ms}: {ticks:?}");
         }
-        assert_eq!(
-            Axis { end_ms: 180_000.0 }.ticks()[..3],
-            [0.0, 20_000.0, 40_000.0]
-        );
+        assert_eq!(Axis { end_ms: 180_000.0 }.ticks()[..3], [0.0, 20_000.0, 40_000.0]);
     }
 
     #[test]

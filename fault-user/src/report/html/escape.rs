@@ -30,9 +30,6 @@ mod tests {
     #[test]
     fn markup_and_controls_become_text() {
         let shown = Esc("<b a=\"1\" c='2'>&amp;\u{202e}\n").to_string();
-        assert_eq!(
-            shown,
-            "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;\\u{202e}\\n"
-        );
+        assert_eq!(shown, "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;\\u{202e}\\n");
     }
 }

@@ -24,18 +24,9 @@ pub(super) struct Lanes<'a> {
 
 /// A lane for each selected socket and for each other one that there is something to say about.
 pub(super) fn of(report: &Report) -> Lanes<'_> {
-    let mut lanes: Vec<Lane<'_>> = report
-        .flows
-        .iter()
-        .map(|flow| Lane {
-            flow: Some(flow),
-            messages: Vec::new(),
-        })
-        .collect();
-    let mut nowhere = Lane {
-        flow: None,
-        messages: Vec::new(),
-    };
+    let mut lanes: Vec<Lane<'_>> =
+        report.flows.iter().map(|flow| Lane { flow: Some(flow), messages: Vec::new() }).collect();
+    let mut nowhere = Lane { flow: None, messages: Vec::new() };
     let messages = view::messages(report);
     let mut messages_left_out = messages.len().saturating_sub(SIGNS);
     for send in messages.into_iter().take(SIGNS) {
@@ -45,10 +36,7 @@ pub(super) fn of(report: &Report) -> Lanes<'_> {
         }
     }
     lanes.push(nowhere);
-    let silent = lanes
-        .iter()
-        .filter(|lane| lane.flow.is_some() && !telling(lane))
-        .count();
+    let silent = lanes.iter().filter(|lane| lane.flow.is_some() && !telling(lane)).count();
     lanes.retain(telling);
     let cut = lanes.split_off(lanes.len().min(LANES));
     messages_left_out += cut.iter().map(|lane| lane.messages.len()).sum::<usize>();
@@ -61,10 +49,7 @@ pub(super) fn of(report: &Report) -> Lanes<'_> {
 
 /// Whether there is more to say than that the socket existed.
 fn telling(lane: &Lane<'_>) -> bool {
-    !lane.messages.is_empty()
-        || lane
-            .flow
-            .is_some_and(|f| f.selected || view::touched_bystander(f))
+    !lane.messages.is_empty() || lane.flow.is_some_and(|f| f.selected || view::touched_bystander(f))
 }
 
 /// Sockets that follow one another bear the same name: the one that was open then is meant.
@@ -74,10 +59,7 @@ fn lane_of(flows: &[FlowReport], send: &SendReport) -> Option<usize> {
     let open =
         |f: &FlowReport| f.opened_ms.is_none_or(|o| o <= at) && f.closed_ms.is_none_or(|c| at <= c);
     let named = || flows.iter().enumerate().filter(|(_, f)| f.name == name);
-    named()
-        .find(|(_, f)| open(f))
-        .or_else(|| named().next())
-        .map(|(i, _)| i)
+    named().find(|(_, f)| open(f)).or_else(|| named().next()).map(|(i, _)| i)
 }
 
 #[cfg(test)]
@@ -88,25 +70,18 @@ mod tests {
 
     #[test]
     fn messages_lie_on_the_socket_that_was_open_then() {
-        let first = FlowReport {
-            closed_ms: Some(1_000.0),
-            ..sample::flow("chat", 1, [1, 0], [1, 0])
-        };
-        let second = FlowReport {
-            opened_ms: Some(1_500.0),
-            ..sample::flow("chat", 2, [1, 0], [1, 0])
-        };
+        let first =
+            FlowReport { closed_ms: Some(1_000.0), ..sample::flow("chat", 1, [1, 0], [1, 0]) };
+        let second =
+            FlowReport { opened_ms: Some(1_500.0), ..sample::flow("chat", 2, [1, 0], [1, 0]) };
         let sent = |at, flow: Option<&str>| SendReport {
             flow: flow.map(str::to_owned),
             ..sample::send("m", Verdict::Delivered, at, "")
         };
         let mut report = sample::quiet();
         report.flows = vec![first, second];
-        report.sends = vec![
-            sent(500.0, Some("chat")),
-            sent(1_600.0, Some("chat")),
-            sent(1_700.0, None),
-        ];
+        report.sends =
+            vec![sent(500.0, Some("chat")), sent(1_600.0, Some("chat")), sent(1_700.0, None)];
         let found = of(&report);
         let counts: Vec<usize> = found.lanes.iter().map(|lane| lane.messages.len()).collect();
         assert_eq!(counts, [1, 1, 1]);
@@ -119,21 +94,15 @@ mod tests {
         let mut report = sample::quiet();
         report.sends = (0..SIGNS + 5)
             .map(|i| {
-                let verdict = if i == SIGNS + 4 {
-                    Verdict::SilentLoss
-                } else {
-                    Verdict::Delivered
-                };
+                let verdict = if i == SIGNS + 4 { Verdict::SilentLoss } else { Verdict::Delivered };
                 SendReport {
                     flow: Some("chat".to_owned()),
                     ..sample::send("m", verdict, i as f64, "")
                 }
             })
             .collect();
-        let bystander = |port| FlowReport {
-            selected: false,
-            ..sample::flow("x", port, [1, 0], [1, 0])
-        };
+        let bystander =
+            |port| FlowReport { selected: false, ..sample::flow("x", port, [1, 0], [1, 0]) };
         report.flows.extend([bystander(3), bystander(4)]);
         let found = of(&report);
         assert_eq!((found.sockets_left_out, found.messages_left_out), (2, 5));

@@ -15,10 +15,7 @@ fn table(headings: &[(&str, bool)], rows: &str) -> String {
     let head: String = headings
         .iter()
         .map(|(text, number)| {
-            format!(
-                "<th scope=\"col\"{}>{text}</th>",
-                if *number { " class=\"n\"" } else { "" }
-            )
+            format!("<th scope=\"col\"{}>{text}</th>", if *number { " class=\"n\"" } else { "" })
         })
         .collect();
     format!(
@@ -45,10 +42,8 @@ pub(super) fn messages(report: &Report) -> String {
     ];
     let mut out = table(&headings, &rows);
     if all.len() > ROWS {
-        out += &format!(
-            "<p class=\"note\">... and {} more: see report.json.</p>\n",
-            all.len() - ROWS
-        );
+        out +=
+            &format!("<p class=\"note\">... and {} more: see report.json.</p>\n", all.len() - ROWS);
     }
     out
 }
@@ -91,12 +86,8 @@ fn why(send: &SendReport) -> String {
 }
 
 pub(super) fn steps(report: &Report) -> String {
-    let rows: String = report
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(i, step)| step_row(report, i + 1, step))
-        .collect();
+    let rows: String =
+        report.steps.iter().enumerate().map(|(i, step)| step_row(report, i + 1, step)).collect();
     let headings = [
         ("#", true),
         ("Step", false),
@@ -109,11 +100,7 @@ pub(super) fn steps(report: &Report) -> String {
 }
 
 fn step_row(report: &Report, number: usize, step: &StepReport) -> String {
-    let faults: Vec<_> = report
-        .faults
-        .iter()
-        .filter(|f| f.step == step.name)
-        .collect();
+    let faults: Vec<_> = report.faults.iter().filter(|f| f.step == step.name).collect();
     let hits: Vec<String> = faults
         .iter()
         .map(|f| {
@@ -131,10 +118,7 @@ fn step_row(report: &Report, number: usize, step: &StepReport) -> String {
         None if step.armed_ms.is_some() && !faults.is_empty() => "at the end".to_owned(),
         None => String::new(),
     };
-    let at = step.armed_ms.map_or(
-        "<span class=\"doubtful\">never</span>".to_owned(),
-        words::time,
-    );
+    let at = step.armed_ms.map_or("<span class=\"doubtful\">never</span>".to_owned(), words::time);
     format!(
         "<tr><td class=\"n\">{number}</td><td>{}</td><td class=\"n\">{at}</td><td class=\"n\">{lifted}</td>\
          <td class=\"w\">{}</td><td class=\"w\">{}</td></tr>\n",
@@ -182,11 +166,7 @@ fn flow_row(flow: &FlowReport) -> String {
 }
 
 fn counters(c: &Counters, faults: &[String]) -> String {
-    let total = format!(
-        "{}, {}",
-        words::count(c.packets, "packet"),
-        words::size(c.bytes)
-    );
+    let total = format!("{}, {}", words::count(c.packets, "packet"), words::size(c.bytes));
     if faults.is_empty() {
         total
     } else {
@@ -196,19 +176,13 @@ fn counters(c: &Counters, faults: &[String]) -> String {
 
 pub(super) fn expectations(report: &Report) -> String {
     let row = |e: &crate::report::model::ExpectationReport| {
-        let (sign, word, class) = if e.held {
-            ("✓", "held", "good")
-        } else {
-            ("✗", "FAILED", "bad")
-        };
+        let (sign, word, class) =
+            if e.held { ("✓", "held", "good") } else { ("✗", "FAILED", "bad") };
         let (text, observed) = (Esc(&e.text), Esc(&e.observed));
         format!(
             "<tr><td class=\"k {class}\">{sign} {word}</td><td class=\"w\">{text}</td><td class=\"w\">{observed}</td></tr>\n"
         )
     };
     let rows: String = report.expectations.iter().map(row).collect();
-    table(
-        &[("Result", false), ("Expected", false), ("Observed", false)],
-        &rows,
-    )
+    table(&[("Result", false), ("Expected", false), ("Observed", false)], &rows)
 }

@@ -7,12 +7,7 @@ use crate::report::model::Report;
 pub(crate) fn hostile() -> Report {
     let evil = "<script>alert('1')</script>\x1b[2J\u{202e}\"&amp;]]>";
     let mut report = outage();
-    for text in [
-        &mut report.name,
-        &mut report.scenario,
-        &mut report.kernel,
-        &mut report.started,
-    ] {
+    for text in [&mut report.name, &mut report.scenario, &mut report.kernel, &mut report.started] {
         *text = evil.to_owned();
     }
     for send in &mut report.sends {
@@ -23,13 +18,9 @@ pub(crate) fn hostile() -> Report {
         evil.clone_into(&mut send.app);
     }
     for flow in &mut report.flows {
-        for text in [
-            &mut flow.name,
-            &mut flow.app,
-            &mut flow.comm,
-            &mut flow.local,
-            &mut flow.remote,
-        ] {
+        for text in
+            [&mut flow.name, &mut flow.app, &mut flow.comm, &mut flow.local, &mut flow.remote]
+        {
             evil.clone_into(text);
         }
     }

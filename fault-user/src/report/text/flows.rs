@@ -16,22 +16,13 @@ pub(super) fn write(page: &mut Page, report: &Report) {
     let untouched = |f: &&FlowReport| !f.selected && !view::touched_bystander(f);
     let bystanders: Vec<&FlowReport> = report.flows.iter().filter(untouched).collect();
     let collapse = bystanders.len() > BYSTANDERS_SHOWN;
-    let shown: Vec<&FlowReport> = report
-        .flows
-        .iter()
-        .filter(|f| !(collapse && untouched(f)))
-        .collect();
+    let shown: Vec<&FlowReport> =
+        report.flows.iter().filter(|f| !(collapse && untouched(f))).collect();
     rows(page, &shown);
     if collapse {
-        let packets: u64 = bystanders
-            .iter()
-            .map(|f| f.egress.packets + f.ingress.packets)
-            .sum();
+        let packets: u64 = bystanders.iter().map(|f| f.egress.packets + f.ingress.packets).sum();
         let (n, packets) = (bystanders.len(), words::count(packets, "packet"));
-        page.indented(
-            2,
-            &format!("{n} bystanders, none of them touched: {packets}"),
-        );
+        page.indented(2, &format!("{n} bystanders, none of them touched: {packets}"));
     }
 }
 
@@ -48,11 +39,7 @@ fn rows(page: &mut Page, shown: &[&FlowReport]) {
         let who = format!("{:app_width$}  {:end_width$}", apps[i], ends[i]);
         let text = told(flow);
         let fits = hang + who.chars().count() + 2 + text.chars().count() <= page.width();
-        let grade = if flow.selected {
-            Grade::Good
-        } else {
-            Grade::Quiet
-        };
+        let grade = if flow.selected { Grade::Good } else { Grade::Quiet };
         let first = if fits { format!("{who}  {text}") } else { who };
         columns(page, (&mark, grade), hang, &first);
         if !fits {
@@ -72,11 +59,7 @@ fn columns(page: &mut Page, mark: (&str, Grade), hang: usize, text: &str) {
 }
 
 fn ends(flow: &FlowReport) -> String {
-    format!(
-        "{} -> {}",
-        words::visible(&flow.local),
-        words::visible(&flow.remote)
-    )
+    format!("{} -> {}", words::visible(&flow.local), words::visible(&flow.remote))
 }
 
 fn told(flow: &FlowReport) -> String {
@@ -88,16 +71,13 @@ fn told(flow: &FlowReport) -> String {
             format!("{word} {packets} ({})", faults.join(", "))
         }
     };
-    let mut parts = vec![
-        way("out", flow.egress.packets, out),
-        way("in", flow.ingress.packets, back),
-    ];
+    let mut parts =
+        vec![way("out", flow.egress.packets, out), way("in", flow.ingress.packets, back)];
     if flow.retransmits > 0 {
         parts.push(words::count(flow.retransmits, "retransmit"));
     }
-    parts.push(flow.closed_ms.map_or("open".to_owned(), |at| {
-        format!("closed {}", words::time(at))
-    }));
+    parts
+        .push(flow.closed_ms.map_or("open".to_owned(), |at| format!("closed {}", words::time(at))));
     let mark = match (flow.selected, view::touched_bystander(flow)) {
         (true, _) => "",
         (false, false) => "bystander: ",

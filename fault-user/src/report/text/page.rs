@@ -15,11 +15,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(style: Style) -> Self {
-        Self {
-            out: String::new(),
-            colour: style.colour,
-            width: style.width.max(MIN_WIDTH),
-        }
+        Self { out: String::new(), colour: style.colour, width: style.width.max(MIN_WIDTH) }
     }
 
     pub(super) fn finish(self) -> String {
@@ -115,11 +111,7 @@ impl Page {
     }
 
     fn paint(&self, text: &str, code: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

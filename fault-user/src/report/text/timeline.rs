@@ -16,32 +16,16 @@ pub(super) fn write(page: &mut Page, report: &Report) {
     let periods = view::periods(report);
     if !periods.is_empty() && report.duration_ms > 0.0 && page.width() >= BAR + 36 {
         let bar = bar(&periods, report.duration_ms);
-        page.line(&format!(
-            "  0 s {bar} {}   (# = faults on)",
-            words::time(report.duration_ms)
-        ));
+        page.line(&format!("  0 s {bar} {}   (# = faults on)", words::time(report.duration_ms)));
     }
     let times: Vec<String> = report.steps.iter().map(began).collect();
     let time_width = widest(times.iter().map(String::as_str));
-    let names: Vec<String> = report
-        .steps
-        .iter()
-        .map(|s| words::visible(&s.name))
-        .collect();
+    let names: Vec<String> = report.steps.iter().map(|s| words::visible(&s.name)).collect();
     let name_width = widest(names.iter().map(String::as_str));
     for ((step, time), name) in report.steps.iter().zip(&times).zip(&names) {
-        let grade = if step.armed_ms.is_some() {
-            Grade::Quiet
-        } else {
-            Grade::Doubtful
-        };
+        let grade = if step.armed_ms.is_some() { Grade::Quiet } else { Grade::Doubtful };
         let mark = format!("{time:>time_width$}  {name}");
-        page.item(
-            (&mark, grade),
-            2,
-            time_width + name_width + 6,
-            &told(report, step),
-        );
+        page.item((&mark, grade), 2, time_width + name_width + 6, &told(report, step));
     }
 }
 

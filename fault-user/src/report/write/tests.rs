@@ -56,13 +56,8 @@ fn a_path_that_cannot_be_is_named_with_the_remedy() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = OutDir::create(&file.join("run"), false, None)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("file/run") && error.contains("--out"),
-        "{error}"
-    );
+    let error = OutDir::create(&file.join("run"), false, None).unwrap_err().to_string();
+    assert!(error.contains("file/run") && error.contains("--out"), "{error}");
 }
 
 #[test]
@@ -81,15 +76,9 @@ fn results_belong_to_the_user_behind_sudo() {
     // Only root can give files away; anyone can give them to themselves.
     let (euid, egid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let owner = if euid.is_root() {
-        Owner {
-            uid: 4242,
-            gid: 4243,
-        }
+        Owner { uid: 4242, gid: 4243 }
     } else {
-        Owner {
-            uid: euid.as_raw(),
-            gid: egid.as_raw(),
-        }
+        Owner { uid: euid.as_raw(), gid: egid.as_raw() }
     };
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("fault-runs/run");
@@ -115,18 +104,10 @@ fn results_belong_to_the_user_behind_sudo() {
         "apps/sender.stdout",
         "apps/link",
     ] {
-        assert_eq!(
-            owned(&path.join(given)),
-            (owner.uid, owner.gid),
-            "{given:?}"
-        );
+        assert_eq!(owned(&path.join(given)), (owner.uid, owner.gid), "{given:?}");
     }
     for kept in [root.path(), &outside] {
-        assert_eq!(
-            owned(kept),
-            (euid.as_raw(), egid.as_raw()),
-            "{kept:?} was there before"
-        );
+        assert_eq!(owned(kept), (euid.as_raw(), egid.as_raw()), "{kept:?} was there before");
     }
 }
 
@@ -135,19 +116,10 @@ fn the_ids_of_sudo_must_be_numbers() {
     let with = |uid: &'static str, gid: &'static str| {
         Owner::from_values(move |name| Some(if name == "SUDO_UID" { uid } else { gid }.to_owned()))
     };
-    assert_eq!(
-        with("1000", "100").unwrap(),
-        Some(Owner {
-            uid: 1000,
-            gid: 100
-        })
-    );
+    assert_eq!(with("1000", "100").unwrap(), Some(Owner { uid: 1000, gid: 100 }));
     assert_eq!(Owner::from_values(|_| None).unwrap(), None);
     let error = with("1000", "users").unwrap_err().to_string();
-    assert!(
-        error.contains("SUDO_GID") && error.contains("users"),
-        "{error}"
-    );
+    assert!(error.contains("SUDO_GID") && error.contains("users"), "{error}");
 }
 
 #[track_caller]
@@ -165,10 +137,7 @@ fn what_is_no_report_does_not_load() {
     put("{\"schema\": 2, \"other\": []}");
     load_fails(root.path(), "has schema 2, this flowfault reads schema 1");
     put("{\"schema\": 1}");
-    load_fails(
-        root.path(),
-        "not a report of flowfault: missing field `name`",
-    );
+    load_fails(root.path(), "not a report of flowfault: missing field `name`");
     put("{\"schema\": 1, \"name");
     load_fails(root.path(), "EOF while parsing");
 }

@@ -16,9 +16,7 @@ use super::units::format_duration;
 pub fn explain(scenario: &Scenario) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", scenario.name);
-    let seed = scenario
-        .seed
-        .map_or("drawn at the start".into(), |s| s.to_string());
+    let seed = scenario.seed.map_or("drawn at the start".into(), |s| s.to_string());
     let _ = writeln!(out, "  seed      {seed}");
     let end = scenario.duration.map_or("when all is done".into(), |d| {
         format!("{} after t = 0 at the latest", format_duration(d))
@@ -26,21 +24,11 @@ pub fn explain(scenario: &Scenario) -> String {
     let _ = writeln!(out, "  ends      {end}");
     let late = scenario
         .late_after
-        .map_or("4 x the flow's smallest rtt, at least 1s".into(), |d| {
-            format_duration(d)
-        });
+        .map_or("4 x the flow's smallest rtt, at least 1s".into(), format_duration);
     let _ = writeln!(out, "  late      after {late}");
     section(&mut out, "apps", scenario.apps.iter().map(app));
-    section(
-        &mut out,
-        "flows",
-        scenario.flows.iter().map(|f| flow(scenario, f)),
-    );
-    section(
-        &mut out,
-        "steps",
-        steps::in_time_order(scenario).map(|(_, text)| text),
-    );
+    section(&mut out, "flows", scenario.flows.iter().map(|f| flow(scenario, f)));
+    section(&mut out, "steps", steps::in_time_order(scenario).map(|(_, text)| text));
     let expectations = scenario.expects.iter().map(|e| vec![e.text.clone()]);
     section(&mut out, "expectations", expectations);
     out
@@ -51,11 +39,7 @@ type Entry = Vec<String>;
 
 fn section(out: &mut String, title: &str, entries: impl Iterator<Item = Entry>) {
     let mut entries = entries.peekable();
-    let none = if entries.peek().is_none() {
-        " none"
-    } else {
-        ""
-    };
+    let none = if entries.peek().is_none() { " none" } else { "" };
     let _ = writeln!(out, "\n{title}:{none}");
     for entry in entries {
         for (i, line) in entry.iter().enumerate() {
@@ -79,9 +63,9 @@ fn app(app: &App) -> Entry {
         let from = match &outcomes.from {
             OutcomeSource::Stdout => "stdout".into(),
             OutcomeSource::Stderr => "stderr".into(),
-            OutcomeSource::File(path) => path
-                .file_name()
-                .map_or("a file".into(), |n| n.to_string_lossy().into_owned()),
+            OutcomeSource::File(path) => {
+                path.file_name().map_or("a file".into(), |n| n.to_string_lossy().into_owned())
+            }
         };
         let format = match outcomes.format {
             OutcomeFormat::Json(_) => "JSON lines",
@@ -98,16 +82,10 @@ fn app(app: &App) -> Entry {
 /// A command as a shell would show it.
 fn command(words: &[String]) -> String {
     let plain = |w: &str| {
-        !w.is_empty()
-            && w.chars()
-                .all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c))
+        !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c))
     };
     let quoted = |w: &String| {
-        if plain(w) {
-            w.clone()
-        } else {
-            format!("{w:?}")
-        }
+        if plain(w) { w.clone() } else { format!("{w:?}") }
     };
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -119,23 +97,14 @@ fn flow(scenario: &Scenario, flow: &Flow) -> Entry {
     };
     let mut lines = vec![format!("{}: {}", flow.name, picked(flow, &who))];
     let (exact, why) = exactness(scenario, flow);
-    lines.push(format!(
-        "{}: {why}",
-        if exact { "exact" } else { "not exact" }
-    ));
+    lines.push(format!("{}: {why}", if exact { "exact" } else { "not exact" }));
     let sockets = match flow.max_flows {
         1 => "one socket at a time".into(),
         n => format!("up to {n} sockets at a time"),
     };
-    let then = if flow.follow {
-        "the next one that matches follows"
-    } else {
-        "not replaced"
-    };
+    let then = if flow.follow { "the next one that matches follows" } else { "not replaced" };
     let within = format_duration(flow.within);
-    lines.push(format!(
-        "{sockets}, {then}; must appear within {within} of its first use"
-    ));
+    lines.push(format!("{sockets}, {then}; must appear within {within} of its first use"));
     lines
 }
 
@@ -157,9 +126,7 @@ fn picked(flow: &Flow, who: &str) -> String {
     }
     if let Some(local) = flow.local {
         let ip = local.ip.map_or("any address".into(), |ip| ip.to_string());
-        let port = local
-            .port
-            .map_or(String::new(), |port| format!(" port {port}"));
+        let port = local.port.map_or(String::new(), |port| format!(" port {port}"));
         let _ = write!(text, " from {ip}{port}");
     }
     if let Some(after) = &flow.opened_after {
@@ -178,15 +145,12 @@ fn picked(flow: &Flow, who: &str) -> String {
 
 /// Whether the socket is known before its first packet, and why.
 fn exactness(scenario: &Scenario, flow: &Flow) -> (bool, &'static str) {
-    let piped = flow
-        .app
-        .is_some_and(|AppId(i)| scenario.apps[i].stdio == Stdio::Pipe);
+    let piped = flow.app.is_some_and(|AppId(i)| scenario.apps[i].stdio == Stdio::Pipe);
     match flow.opened_after.as_ref().map(|after| &after.log) {
         Some(Marker::Regex(_)) => (false, "its SYN has left when the line is read"),
-        Some(Marker::Literal(_)) if piped => (
-            false,
-            "stdio is a pipe, so its SYN has left when the line is read",
-        ),
+        Some(Marker::Literal(_)) if piped => {
+            (false, "stdio is a pipe, so its SYN has left when the line is read")
+        }
         Some(Marker::Literal(_)) => (true, "the kernel sees the line inside the app's own write"),
         None => (true, "picked when the socket connects, before its SYN"),
     }

@@ -39,19 +39,13 @@ fn describe(scenario: &Scenario, step: &Step, time: Option<Duration>) -> Entry {
         None => waits_for(scenario, &step.trigger),
     };
     let mut lines = vec![format!("{}: {when}", step.name)];
-    lines.extend(deeds(
-        scenario,
-        step,
-        step.lasts.map(|lasts| lifted(scenario, time, lasts)),
-    ));
+    lines.extend(deeds(scenario, step, step.lasts.map(|lasts| lifted(scenario, time, lasts))));
     lines
 }
 
 /// What a step does, in one line for reports.
 pub fn in_one_line(scenario: &Scenario, step: &Step) -> String {
-    let lifts = step
-        .lasts
-        .map(|lasts| format!("for {}", format_duration(lasts)));
+    let lifts = step.lasts.map(|lasts| format!("for {}", format_duration(lasts)));
     deeds(scenario, step, lifts).join("; ")
 }
 
@@ -66,17 +60,9 @@ fn deeds(scenario: &Scenario, step: &Step, lifts: Option<String>) -> Vec<String>
             lines.push(format!("lifts the faults of {}", names.join(", ")));
         }
     }
-    lines.extend(
-        step.faults
-            .iter()
-            .map(|f| format!("arms {}", fault(scenario, f))),
-    );
+    lines.extend(step.faults.iter().map(|f| format!("arms {}", fault(scenario, f))));
     lines.extend(lifts);
-    lines.extend(
-        step.exec
-            .iter()
-            .map(|words| format!("runs {}", command(words))),
-    );
+    lines.extend(step.exec.iter().map(|words| format!("runs {}", command(words))));
     let signal = step.signal.iter();
     lines.extend(signal.map(|s| format!("sends {} to {}", signals::name(s.signal), app(s.app))));
     lines.extend(step.stop.iter().map(|id| format!("stops {}", app(*id))));
@@ -101,28 +87,15 @@ fn lifted(scenario: &Scenario, time: Option<Duration>, lasts: Duration) -> Strin
 fn waits_for(scenario: &Scenario, trigger: &Trigger) -> String {
     match trigger {
         Trigger::At(time) => format!("at {}", format_duration(*time)),
-        Trigger::After {
-            step: StepId(i),
-            plus,
-        } if plus.is_zero() => {
+        Trigger::After { step: StepId(i), plus } if plus.is_zero() => {
             format!("after step {}", scenario.steps[*i].name)
         }
-        Trigger::After {
-            step: StepId(i),
-            plus,
-        } => {
-            format!(
-                "{} after step {}",
-                format_duration(*plus),
-                scenario.steps[*i].name
-            )
+        Trigger::After { step: StepId(i), plus } => {
+            format!("{} after step {}", format_duration(*plus), scenario.steps[*i].name)
         }
         Trigger::Log { log, app } => {
             let whose = app.map_or("any app".into(), |AppId(i)| scenario.apps[i].name.clone());
-            format!(
-                "when {whose} writes a line that matches \"{}\"",
-                log.0.as_str()
-            )
+            format!("when {whose} writes a line that matches \"{}\"", log.0.as_str())
         }
         Trigger::Flow { flow, state } => {
             let state = match state {
@@ -132,10 +105,7 @@ fn waits_for(scenario: &Scenario, trigger: &Trigger) -> String {
             };
             format!("when flow {} is {state}", flow_name(scenario, *flow))
         }
-        Trigger::Outcomes {
-            app: AppId(i),
-            count,
-        } => {
+        Trigger::Outcomes { app: AppId(i), count } => {
             format!("when {} has told {count} outcomes", scenario.apps[*i].name)
         }
     }
@@ -163,11 +133,7 @@ fn fault(scenario: &Scenario, spec: &FaultSpec) -> String {
         DirectionSpec::Ingress => "received",
         DirectionSpec::Both => "sent and received",
     };
-    let may_miss = if spec.may_miss {
-        " (may meet none)"
-    } else {
-        ""
-    };
+    let may_miss = if spec.may_miss { " (may meet none)" } else { "" };
     let flow = flow_name(scenario, spec.flow);
     format!("on {flow}, {direction}: drop {which}{may_miss}")
 }

@@ -29,15 +29,10 @@ type Draft = (App, Option<bool>);
 /// The contract's default: the apps started at the beginning that have outcomes; if none of
 /// them has, all that are started at the beginning.
 fn resolve_main(drafts: Vec<Draft>) -> Vec<App> {
-    let any_outcomes = drafts
-        .iter()
-        .any(|(app, _)| app.autostart && app.outcomes.is_some());
+    let any_outcomes = drafts.iter().any(|(app, _)| app.autostart && app.outcomes.is_some());
     let resolve = |(app, main): Draft| {
         let default = app.autostart && (app.outcomes.is_some() || !any_outcomes);
-        App {
-            main: main.unwrap_or(default),
-            ..app
-        }
+        App { main: main.unwrap_or(default), ..app }
     };
     drafts.into_iter().map(resolve).collect()
 }
@@ -47,26 +42,16 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let mut fields = Fields::of(problems, item, "an [[app]]", Scope::App, "[[app]]")?;
     let name = name(problems, &mut fields);
     let command = command(problems, &mut fields, item);
-    let env = fields
-        .field("env", |i| environment(problems, i))
-        .or(BTreeMap::new());
-    let cwd = fields
-        .field("cwd", |i| values::text(problems, i, "cwd = \"data\""))
-        .optional();
+    let env = fields.field("env", |i| environment(problems, i)).or(BTreeMap::new());
+    let cwd = fields.field("cwd", |i| values::text(problems, i, "cwd = \"data\"")).optional();
     let user = fields.field("user", |i| user(problems, i)).optional();
     let ready = fields.field("ready", |i| ready(problems, i)).optional();
-    let main = fields
-        .field("main", |i| values::boolean(problems, i))
-        .optional();
-    let grace = fields
-        .field("grace", |i| values::duration(problems, i))
-        .or(GRACE);
+    let main = fields.field("main", |i| values::boolean(problems, i)).optional();
+    let grace = fields.field("grace", |i| values::duration(problems, i)).or(GRACE);
     let autostart = autostart(problems, &mut fields, name.good_ref().cloned(), steps);
     let stdio = fields.field("stdio", |i| values::choice(problems, i, &STDIO));
     let base_dir = cx.base_dir;
-    let outcomes = fields
-        .field("outcomes", |i| outcomes::read(problems, i, base_dir))
-        .optional();
+    let outcomes = fields.field("outcomes", |i| outcomes::read(problems, i, base_dir)).optional();
     fields.finish(problems);
     let app = App {
         name: name.good()?,
@@ -99,16 +84,9 @@ fn command(
     item: Item<'_>,
 ) -> Field<Vec<String>> {
     let command = fields.field("command", |i| values::command(problems, i));
-    let attached = item
-        .node
-        .as_table()
-        .is_some_and(|table| any_refused(Scope::App, table));
+    let attached = item.node.as_table().is_some_and(|table| any_refused(Scope::App, table));
     if !command.is_present() && !attached {
-        fields.missing(
-            problems,
-            "command",
-            "command = [\"./sender\", \"--count\", \"20\"]",
-        );
+        fields.missing(problems, "command", "command = [\"./sender\", \"--count\", \"20\"]");
     }
     command
 }
@@ -121,9 +99,7 @@ fn autostart(
     steps: &[Node],
 ) -> Option<bool> {
     let item = fields.item("autostart");
-    let value = fields
-        .field("autostart", |i| values::boolean(problems, i))
-        .or(true)?;
+    let value = fields.field("autostart", |i| values::boolean(problems, i)).or(true)?;
     if let (false, Some(item), Some(name)) = (value, item, name) {
         let starts = |step: &Node| {
             step.as_table()
@@ -150,21 +126,12 @@ fn environment(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<BTreeMap<S
     let mut env = BTreeMap::new();
     for entry in &table.entries {
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
-            let message = format!(
-                "`{}` cannot be the name of a variable",
-                entry.key.escape_debug()
-            );
-            problems.push(Problem::new(
-                entry.key_at,
-                message,
-                format!("for example `{example}`"),
-            ));
+            let message =
+                format!("`{}` cannot be the name of a variable", entry.key.escape_debug());
+            problems.push(Problem::new(entry.key_at, message, format!("for example `{example}`")));
             complete = false;
         }
-        let value = Item {
-            key: &entry.key,
-            node: &entry.node,
-        };
+        let value = Item { key: &entry.key, node: &entry.node };
         let example = match &entry.node.value {
             Value::Integer(number) => format!("{} = \"{number}\"", entry.key),
             Value::Boolean(value) => format!("{} = \"{value}\"", entry.key),
@@ -197,16 +164,11 @@ fn user(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
 fn ready(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Ready> {
     const EXAMPLE: &str = "ready = { log = \"connected\", within = \"30s\" }";
     let mut fields = Fields::of(problems, item, "`ready`", Scope::Inner, EXAMPLE)?;
-    let log = fields.field("log", |i| {
-        values::pattern(problems, i, "log = \"connected\"")
-    });
+    let log = fields.field("log", |i| values::pattern(problems, i, "log = \"connected\""));
     if !log.is_present() {
         fields.missing(problems, "log", "log = \"connected\"");
     }
     let within = fields.field("within", |i| values::positive_duration(problems, i));
     fields.finish(problems);
-    Some(Ready {
-        log: log.good()?,
-        within: within.or(READY_WITHIN)?,
-    })
+    Some(Ready { log: log.good()?, within: within.or(READY_WITHIN)? })
 }

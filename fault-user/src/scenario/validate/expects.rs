@@ -47,15 +47,11 @@ fn expect(cx: &mut Context<'_>, item: Item<'_>) -> Option<Expect> {
     let what = match kinds.as_slice() {
         [only] => kind(cx, &mut fields, only),
         [] => {
-            let refused = item
-                .node
-                .as_table()
-                .is_some_and(|t| any_refused(Scope::Expect, t));
+            let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Expect, t));
             if !refused {
                 let message = "the [[expect]] does not say what is expected";
                 let help = format!("one of these:\n{EXAMPLES}");
-                cx.problems
-                    .push(Problem::new(item.at(), message, help).relational());
+                cx.problems.push(Problem::new(item.at(), message, help).relational());
             }
             all_keys(&mut fields);
             None
@@ -64,36 +60,20 @@ fn expect(cx: &mut Context<'_>, item: Item<'_>) -> Option<Expect> {
             let message = format!("`{}` contradicts `{}`", second.key, first.key);
             let help = "an [[expect]] says one thing: make two of it";
             let problem = Problem::new(second.key_at, message, help);
-            cx.problems
-                .push(problem.also(first.key_at, "what is expected already"));
+            cx.problems.push(problem.also(first.key_at, "what is expected already"));
             all_keys(&mut fields);
             None
         }
     };
     fields.finish(&mut cx.problems);
     let what = what?;
-    let words = text::Words {
-        apps: &cx.apps,
-        flows: &cx.flows,
-        steps: &cx.steps,
-    };
-    Some(Expect {
-        text: text::of(&what, words),
-        what,
-    })
+    let words = text::Words { apps: &cx.apps, flows: &cx.flows, steps: &cx.steps };
+    Some(Expect { text: text::of(&what, words), what })
 }
 
 /// Makes every key of any kind known, where it is not clear which kind is meant.
 fn all_keys(fields: &mut Fields<'_>) {
-    fields.present(&[
-        "app",
-        "flow",
-        "at_least",
-        "at_most",
-        "within",
-        "of_step",
-        "direction",
-    ]);
+    fields.present(&["app", "flow", "at_least", "at_most", "within", "of_step", "direction"]);
 }
 
 fn kind(cx: &mut Context<'_>, fields: &mut Fields<'_>, kind: &Entry) -> Option<ExpectWhat> {
@@ -114,78 +94,48 @@ fn kind(cx: &mut Context<'_>, fields: &mut Fields<'_>, kind: &Entry) -> Option<E
 
 fn verdict(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
     let words = Verdict::ALL.map(|v| (v.name(), v));
-    let verdict = fields
-        .field("verdict", |i| values::choice(&mut cx.problems, i, &words))
-        .good();
+    let verdict = fields.field("verdict", |i| values::choice(&mut cx.problems, i, &words)).good();
     // The kernel sees sends that no app has logged: those need no outcomes.
     let app = match verdict {
         Some(Verdict::Unlogged) => narrowing_app(cx, fields),
         _ => logged_app(cx, fields),
     };
     let bounds = metrics::bounds(&mut cx.problems, fields, Unit::Count);
-    Some(ExpectWhat::Verdict {
-        verdict: verdict?,
-        app: app?,
-        bounds: bounds?,
-    })
+    Some(ExpectWhat::Verdict { verdict: verdict?, app: app?, bounds: bounds? })
 }
 
 fn outcome(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
-    let words = [
-        ("ok", Outcome::Ok),
-        ("failed", Outcome::Failed),
-        ("none", Outcome::None),
-    ];
+    let words = [("ok", Outcome::Ok), ("failed", Outcome::Failed), ("none", Outcome::None)];
     let outcome = fields.field("outcome", |i| values::choice(&mut cx.problems, i, &words));
     let app = logged_app(cx, fields);
     let bounds = metrics::bounds(&mut cx.problems, fields, Unit::Count);
-    Some(ExpectWhat::Outcome {
-        outcome: outcome.good()?,
-        app: app?,
-        bounds: bounds?,
-    })
+    Some(ExpectWhat::Outcome { outcome: outcome.good()?, app: app?, bounds: bounds? })
 }
 
 fn delivered_ratio(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
     let app = logged_app(cx, fields);
     let bounds = metrics::metric(&mut cx.problems, fields, "delivered_ratio", Unit::Share);
-    Some(ExpectWhat::DeliveredRatio {
-        app: app?,
-        bounds: bounds?,
-    })
+    Some(ExpectWhat::DeliveredRatio { app: app?, bounds: bounds? })
 }
 
 fn max_gap(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
     let app = logged_app(cx, fields);
-    let gap = fields.field("max_gap", |i| {
-        values::positive_duration(&mut cx.problems, i)
-    });
-    Some(ExpectWhat::MaxGap {
-        app: app?,
-        at_most: gap.good()?,
-    })
+    let gap = fields.field("max_gap", |i| values::positive_duration(&mut cx.problems, i));
+    Some(ExpectWhat::MaxGap { app: app?, at_most: gap.good()? })
 }
 
 fn closed(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
-    let within = fields.field("closed_within", |i| {
-        values::positive_duration(&mut cx.problems, i)
-    });
+    let within = fields.field("closed_within", |i| values::positive_duration(&mut cx.problems, i));
     let flow = needed_flow(cx, fields);
     let of_step = of_step(cx, fields);
     if fields.entry("of_step").is_none() {
         fields.missing(&mut cx.problems, "of_step", "of_step = \"outage\"");
     }
-    Some(ExpectWhat::Closed {
-        flow: flow?,
-        within: within.good()?,
-        of_step: of_step??,
-    })
+    Some(ExpectWhat::Closed { flow: flow?, within: within.good()?, of_step: of_step?? })
 }
 
 fn log(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
-    let log = fields.field("log", |i| {
-        values::pattern(&mut cx.problems, i, "log = \"hello\"")
-    });
+    let log = fields.field("log", |i| values::pattern(&mut cx.problems, i, "log = \"hello\""));
     let app = narrowing_app(cx, fields);
     let within = fields.field("within", |i| values::positive_duration(&mut cx.problems, i));
     let of_step = of_step(cx, fields);
@@ -213,26 +163,15 @@ fn counter(
 ) -> Option<ExpectWhat> {
     let flow = needed_flow(cx, fields);
     let direction_at = fields.entry("direction").map(|e| e.key_at);
-    let direction = fields.field("direction", |i| {
-        values::choice(&mut cx.problems, i, &DIRECTIONS)
-    });
+    let direction = fields.field("direction", |i| values::choice(&mut cx.problems, i, &DIRECTIONS));
     let bounds = metrics::metric(&mut cx.problems, fields, key, Unit::Count);
     if let (Counter::Retransmits, Some(at)) = (counter, direction_at) {
         let help = "retransmits are what the flow's own socket sends again: leave it out";
-        cx.problems.push(Problem::new(
-            at,
-            "`direction` contradicts `retransmits`",
-            help,
-        ));
+        cx.problems.push(Problem::new(at, "`direction` contradicts `retransmits`", help));
         return None;
     }
     let direction = direction.or(DirectionSpec::default())?;
-    Some(ExpectWhat::Counter {
-        flow: flow?,
-        counter,
-        direction,
-        bounds: bounds?,
-    })
+    Some(ExpectWhat::Counter { flow: flow?, counter, direction, bounds: bounds? })
 }
 
 fn needed_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<FlowId> {
@@ -258,10 +197,9 @@ fn narrowing_app(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Option
 fn logged_app(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Option<AppId>> {
     let app = narrowing_app(cx, fields)?;
     let (logged, who) = match app {
-        Some(AppId(index)) => (
-            cx.app_outcomes[index],
-            format!("the app `{}` has no", cx.apps.name(index)),
-        ),
+        Some(AppId(index)) => {
+            (cx.app_outcomes[index], format!("the app `{}` has no", cx.apps.name(index)))
+        }
         None => (cx.app_outcomes.contains(&true), "no app has an".to_owned()),
     };
     if logged {

@@ -42,11 +42,7 @@ fn chains_fit(cx: &mut Context<'_>, item: Item<'_>, faults: &[FaultSpec]) -> boo
         faults.iter().filter(meant).count()
     };
     let crowded = faults.iter().find(|fault| {
-        fault
-            .direction
-            .each()
-            .iter()
-            .any(|&direction| stacked(fault.flow, direction) > CHAIN_LEN)
+        fault.direction.each().iter().any(|&direction| stacked(fault.flow, direction) > CHAIN_LEN)
     });
     let Some(fault) = crowded else { return true };
     let flow = cx.flows.name(fault.flow.0);
@@ -65,16 +61,11 @@ fn fault(cx: &mut Context<'_>, item: Item<'_>) -> Option<FaultSpec> {
     }
     let direction = fields.field("direction", |i| values::choice(problems, i, &DIRECTIONS));
     let drop = fields.field("drop", |i| loss(problems, i));
-    let refused = item
-        .node
-        .as_table()
-        .is_some_and(|t| any_refused(Scope::Fault, t));
+    let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Fault, t));
     if !drop.is_present() && !refused {
         fields.missing(problems, "drop", "drop = 0.1");
     }
-    let may_miss = fields
-        .field("may_miss", |i| values::boolean(problems, i))
-        .or(false);
+    let may_miss = fields.field("may_miss", |i| values::boolean(problems, i)).or(false);
     fields.finish(problems);
     Some(FaultSpec {
         flow: FlowId(flow.good()?),
@@ -91,18 +82,9 @@ fn loss(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Loss> {
     if !matches!(item.node.value, Value::Table(_)) {
         return probability(problems, item).map(Loss::Random);
     }
-    let mut fields = Fields::of(
-        problems,
-        item,
-        "`drop`",
-        Scope::Drop,
-        "drop = { every = 10 }",
-    )?;
+    let mut fields = Fields::of(problems, item, "`drop`", Scope::Drop, "drop = { every = 10 }")?;
     let models = fields.present(&["every", "nth", "first"]);
-    let refused = item
-        .node
-        .as_table()
-        .is_some_and(|t| any_refused(Scope::Drop, t));
+    let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Drop, t));
     match models.as_slice() {
         [] if !refused => {
             let problem = Problem::new(item.at(), "`drop` does not say which packets", LOSSES);
@@ -121,10 +103,7 @@ fn loss(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Loss> {
     let first = fields.field("first", |i| values::integer(problems, i, 1, u64::MAX));
     let nth = fields.field("nth", |i| packet_numbers(problems, i));
     fields.finish(problems);
-    let model = every
-        .good()
-        .map(Loss::Every)
-        .or(first.good().map(Loss::First));
+    let model = every.good().map(Loss::Every).or(first.good().map(Loss::First));
     model.or(nth.good().map(Loss::Nth)).filter(|_| single)
 }
 
@@ -151,12 +130,7 @@ fn packet_numbers(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Vec<u64
     for node in nodes {
         let element = item.element(node);
         let Value::Integer(_) = node.value else {
-            wrong_type(
-                problems,
-                element,
-                "an array of whole numbers",
-                "nth = [1, 5]",
-            );
+            wrong_type(problems, element, "an array of whole numbers", "nth = [1, 5]");
             numbers.push(None);
             continue;
         };

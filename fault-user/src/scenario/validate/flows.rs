@@ -30,10 +30,7 @@ const OPENED: [(&str, Opened); 2] = [("connect", Opened::Connect), ("accept", Op
 /// Reads all flows.
 pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Flow>> {
     if let Some(node) = nodes.get(MAX_FLOWS as usize) {
-        let message = format!(
-            "a scenario has at most {MAX_FLOWS} flows, this has {}",
-            nodes.len()
-        );
+        let message = format!("a scenario has at most {MAX_FLOWS} flows, this has {}", nodes.len());
         let help = "let one [[flow]] stand for several sockets with `max_flows`";
         cx.problems.push(Problem::new(node.at, message, help));
     }
@@ -41,13 +38,7 @@ pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Flow>> {
 }
 
 fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
-    let mut fields = Fields::of(
-        &mut cx.problems,
-        item,
-        "a [[flow]]",
-        Scope::Flow,
-        "[[flow]]",
-    )?;
+    let mut fields = Fields::of(&mut cx.problems, item, "a [[flow]]", Scope::Flow, "[[flow]]")?;
     let app = cx.app(&mut fields);
     let problems = &mut cx.problems;
     let name = fields.field("name", |i| identifier(problems, i));
@@ -111,10 +102,7 @@ fn combination(
         let help = format!("say whose output, for example `{}`", cx.app_example());
         found.push(Problem::new(after.key_at, "`opened_after` needs `app`", help).relational());
     }
-    let refused = item
-        .node
-        .as_table()
-        .is_some_and(|t| any_refused(Scope::Flow, t));
+    let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Flow, t));
     if !selected && nth.is_none() && !refused {
         let help = "add `remote`, `local` or `opened_after`; a flow without a selector would be \
                     every connection there is";
@@ -141,9 +129,7 @@ fn report<T>(
     item: Item<'_>,
     parsed: Result<T, AddressError>,
 ) -> Option<T> {
-    parsed
-        .map_err(|error| wrong_value(problems, item, &error.why, &error.help))
-        .ok()
+    parsed.map_err(|error| wrong_value(problems, item, &error.why, &error.help)).ok()
 }
 
 /// A choice of which some words may not be available.
@@ -154,11 +140,7 @@ fn word<T: Copy>(problems: &mut Problems, item: Item<'_>, choices: &[(&str, T)])
         return None;
     }
     let available = |word: &str| refused(word).is_none();
-    let choices: Vec<_> = choices
-        .iter()
-        .copied()
-        .filter(|(word, _)| available(word))
-        .collect();
+    let choices: Vec<_> = choices.iter().copied().filter(|(word, _)| available(word)).collect();
     values::choice(problems, item, &choices)
 }
 
@@ -170,17 +152,10 @@ fn opened_after(problems: &mut Problems, item: Item<'_>) -> Option<OpenedAfter> 
         fields.missing(problems, "log", "log = \"creating websocket\"");
     }
     let same = fields.field("same", |i| {
-        values::choice(
-            problems,
-            i,
-            &[("process", Same::Process), ("thread", Same::Thread)],
-        )
+        values::choice(problems, i, &[("process", Same::Process), ("thread", Same::Thread)])
     });
     fields.finish(problems);
-    Some(OpenedAfter {
-        log: log.good()?,
-        same: same.or(Same::default())?,
-    })
+    Some(OpenedAfter { log: log.good()?, same: same.or(Same::default())? })
 }
 
 /// Text without a metacharacter is looked for by the kernel, anything else by the controller.
@@ -211,32 +186,14 @@ mod tests {
     use crate::scenario::tree::Place;
 
     fn read(text: &str) -> Option<Marker> {
-        let at = Place {
-            source: 0,
-            start: 0,
-            end: 0,
-        };
-        let node = Node {
-            at,
-            value: Value::String(text.into()),
-        };
-        marker(
-            &mut Vec::new(),
-            Item {
-                key: "log",
-                node: &node,
-            },
-        )
+        let at = Place { source: 0, start: 0, end: 0 };
+        let node = Node { at, value: Value::String(text.into()) };
+        marker(&mut Vec::new(), Item { key: "log", node: &node })
     }
 
     #[test]
     fn plain_text_is_a_literal_and_metacharacters_make_a_regex() {
-        for text in [
-            "creating unidentified websocket",
-            "a-b #1 & c~",
-            "größe",
-            "x",
-        ] {
+        for text in ["creating unidentified websocket", "a-b #1 & c~", "größe", "x"] {
             assert_eq!(read(text), Some(Marker::Literal(text.into())), "{text}");
         }
         for text in ["a.b", "^x", "x$", "[ab]", "a|b", "a\\.b"] {

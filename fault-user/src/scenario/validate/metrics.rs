@@ -59,12 +59,7 @@ pub fn metric(
         }
         _ => {
             let example = format!("{key} = {{ {} }}", unit.example());
-            wrong_type(
-                problems,
-                item,
-                "a table with `at_least` and/or `at_most`",
-                &example,
-            );
+            wrong_type(problems, item, "a table with `at_least` and/or `at_most`", &example);
             fields.present(&["at_least", "at_most"]);
             None
         }
@@ -92,14 +87,9 @@ pub fn bounds(problems: &mut Problems, fields: &mut Fields<'_>, unit: Unit) -> O
         _ => {}
     }
     let (least_at, most_at) = (place(&least), place(&most));
-    let bounds = Bounds {
-        at_least: least.optional()?,
-        at_most: most.optional()?,
-    };
+    let bounds = Bounds { at_least: least.optional()?, at_most: most.optional()? };
     let low_open = bounds.at_least.is_none_or(|b| b <= 0.0);
-    let high_open = bounds
-        .at_most
-        .is_none_or(|b| unit.max().is_some_and(|max| b >= max));
+    let high_open = bounds.at_most.is_none_or(|b| unit.max().is_some_and(|max| b >= max));
     if low_open && high_open {
         let at = least_at.or(most_at).unwrap_or(fields.at());
         let help = format!("a bound that can fail, for example `{}`", unit.example());

@@ -61,11 +61,7 @@ impl Context<'_> {
     }
 
     fn app_example(&self) -> String {
-        let name = if self.app_outcomes.is_empty() {
-            "NAME"
-        } else {
-            self.apps.name(0)
-        };
+        let name = if self.app_outcomes.is_empty() { "NAME" } else { self.apps.name(0) };
         format!("app = \"{name}\"")
     }
 }
@@ -82,32 +78,19 @@ pub fn document(
     fallback_name: &str,
 ) -> Result<Scenario, Vec<Problem>> {
     let mut problems = Vec::new();
-    let top = Place {
-        source: 0,
-        start: 0,
-        end: 0,
-    };
+    let top = Place { source: 0, start: 0, end: 0 };
     let mut fields = Fields::new(root, top, "the scenario", Scope::Top);
     schema(&mut problems, &mut fields);
     let [apps, flows, steps, expects] =
         ["app", "flow", "step", "expect"].map(|key| entries(&mut problems, &mut fields, key));
     if apps.is_empty() && fields.entry("app").is_none() {
-        fields.missing(
-            &mut problems,
-            "[[app]]",
-            "[[app]] with `name` and `command`",
-        );
+        fields.missing(&mut problems, "[[app]]", "[[app]] with `name` and `command`");
     }
     let head = head(&mut problems, fields, fallback_name);
     let mut cx = Context {
         apps: Names::gather(&mut problems, "app", apps, None),
         flows: Names::gather(&mut problems, "flow", flows, None),
-        steps: Names::gather(
-            &mut problems,
-            "step",
-            steps,
-            Some(|i| format!("step-{}", i + 1)),
-        ),
+        steps: Names::gather(&mut problems, "step", steps, Some(|i| format!("step-{}", i + 1))),
         app_outcomes: apps.iter().map(|n| has_key(n, "outcomes")).collect(),
         duration: head.duration.flatten(),
         base_dir,
@@ -154,21 +137,12 @@ impl Head {
 }
 
 fn head(problems: &mut Vec<Problem>, mut fields: Fields<'_>, fallback_name: &str) -> Head {
-    let name = fields
-        .field("name", |item| title(problems, item))
-        .or(fallback_name.to_owned());
+    let name = fields.field("name", |item| title(problems, item)).or(fallback_name.to_owned());
     let seed = fields.field("seed", |item| values::integer(problems, item, 0, u64::MAX));
     let duration = fields.field("duration", |item| values::positive_duration(problems, item));
-    let late = fields.field("late_after", |item| {
-        values::positive_duration(problems, item)
-    });
+    let late = fields.field("late_after", |item| values::positive_duration(problems, item));
     fields.finish(problems);
-    Head {
-        name,
-        seed: seed.optional(),
-        duration: duration.optional(),
-        late_after: late.optional(),
-    }
+    Head { name, seed: seed.optional(), duration: duration.optional(), late_after: late.optional() }
 }
 
 fn title(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
@@ -219,8 +193,7 @@ fn entries<'t>(
 }
 
 fn has_key(node: &Node, key: &str) -> bool {
-    node.as_table()
-        .is_some_and(|table| table.get(key).is_some())
+    node.as_table().is_some_and(|table| table.get(key).is_some())
 }
 
 /// Reads every entry of an array of tables, and goes on after one that is wrong.
@@ -230,10 +203,7 @@ fn read_each<'t, T>(
     key: &'static str,
     mut read: impl FnMut(&mut Context<'_>, usize, Item<'t>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = nodes
-        .iter()
-        .enumerate()
-        .map(|(i, node)| (i, Item { key, node }));
+    let items = nodes.iter().enumerate().map(|(i, node)| (i, Item { key, node }));
     let read: Vec<Option<T>> = items.map(|(i, item)| read(cx, i, item)).collect();
     read.into_iter().collect()
 }

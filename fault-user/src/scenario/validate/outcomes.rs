@@ -37,26 +37,13 @@ pub fn read(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<
     let timing = timing(problems, &mut fields, groups);
     let (ok, failed) = statuses(problems, &mut fields);
     fields.finish(problems);
-    let names = OutcomeFields {
-        id: id?,
-        status: status?,
-        bytes: bytes.optional()?,
-    };
+    let names = OutcomeFields { id: id?, status: status?, bytes: bytes.optional()? };
     let format = match pattern? {
-        Some(pattern) => OutcomeFormat::Regex {
-            pattern,
-            fields: names,
-        },
+        Some(pattern) => OutcomeFormat::Regex { pattern, fields: names },
         None => OutcomeFormat::Json(names),
     };
     let (from, timing) = (from.or(OutcomeSource::Stdout)?, timing?);
-    Some(Outcomes {
-        from,
-        format,
-        ok: ok?,
-        failed: failed?,
-        timing,
-    })
+    Some(Outcomes { from, format, ok: ok?, failed: failed?, timing })
 }
 
 fn source(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<OutcomeSource> {
@@ -64,16 +51,10 @@ fn source(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<Ou
     if let Value::String(_) = item.node.value {
         let choices = [("stdout", false), ("stderr", true)];
         let stderr = values::choice(problems, item, &choices)?;
-        return Some(if stderr {
-            OutcomeSource::Stderr
-        } else {
-            OutcomeSource::Stdout
-        });
+        return Some(if stderr { OutcomeSource::Stderr } else { OutcomeSource::Stdout });
     }
     let mut fields = Fields::of(problems, item, "`from`", Scope::Inner, EXAMPLE)?;
-    let file = fields.field("file", |i| {
-        values::text(problems, i, "file = \"traces.jsonl\"")
-    });
+    let file = fields.field("file", |i| values::text(problems, i, "file = \"traces.jsonl\""));
     if !file.is_present() {
         fields.missing(problems, "file", "file = \"traces.jsonl\"");
     }
@@ -99,11 +80,7 @@ fn pattern(
         (Kind::Json, _) => {
             let at = entry.map_or(fields.at(), |e| e.key_at);
             let help = "add `format = \"regex\"`, or leave `pattern` out";
-            problems.push(Problem::new(
-                at,
-                "`pattern` contradicts `format = \"json\"`",
-                help,
-            ));
+            problems.push(Problem::new(at, "`pattern` contradicts `format = \"json\"`", help));
             None
         }
         (Kind::Regex, pattern) => Some(Some(pattern.good()?)),
@@ -133,12 +110,7 @@ fn name(
         } else if let Some(near) = nearest(&name, known.iter().copied()) {
             help = format!("did you mean \"{near}\"?\n{help}");
         }
-        wrong_value(
-            problems,
-            item,
-            &format!("`pattern` has no group \"{name}\""),
-            &help,
-        );
+        wrong_value(problems, item, &format!("`pattern` has no group \"{name}\""), &help);
         None
     })
 }
@@ -198,12 +170,7 @@ fn statuses(
     let ok = fields.field("ok", |item| {
         let words = values::strings(problems, item, "ok = [\"ok\", \"sent\"]")?;
         if words.is_empty() {
-            wrong_value(
-                problems,
-                item,
-                "it is empty",
-                "for example `ok = [\"ok\", \"sent\"]`",
-            );
+            wrong_value(problems, item, "it is empty", "for example `ok = [\"ok\", \"sent\"]`");
             return None;
         }
         Some(words)
@@ -214,17 +181,10 @@ fn statuses(
     let ok = ok.good();
     let failed = fields.field("failed", |item| {
         let words = values::strings(problems, item, "failed = [\"error\", \"timeout\"]")?;
-        let both = words
-            .iter()
-            .find(|word| ok.as_ref().is_some_and(|ok| ok.contains(word)));
+        let both = words.iter().find(|word| ok.as_ref().is_some_and(|ok| ok.contains(word)));
         if let Some(word) = both {
             let why = format!("\"{word}\" stands in `ok` as well");
-            wrong_value(
-                problems,
-                item,
-                &why,
-                "a status means success or failure, not both",
-            );
+            wrong_value(problems, item, &why, "a status means success or failure, not both");
             return None;
         }
         Some(words)

@@ -31,18 +31,9 @@ struct Draft {
 }
 
 fn step(cx: &mut Context<'_>, index: usize, item: Item<'_>) -> Draft {
-    let fields = Fields::of(
-        &mut cx.problems,
-        item,
-        "a [[step]]",
-        Scope::Step,
-        "[[step]]",
-    );
+    let fields = Fields::of(&mut cx.problems, item, "a [[step]]", Scope::Step, "[[step]]");
     let Some(mut fields) = fields else {
-        return Draft {
-            trigger: None,
-            step: None,
-        };
+        return Draft { trigger: None, step: None };
     };
     let trigger = triggers::read(cx, &mut fields);
     let step = actions(cx, &mut fields, index, trigger.clone());
@@ -56,9 +47,7 @@ fn actions(
     index: usize,
     trigger: Option<Trigger>,
 ) -> Option<Step> {
-    let given = fields
-        .field("name", |i| identifier(&mut cx.problems, i))
-        .optional();
+    let given = fields.field("name", |i| identifier(&mut cx.problems, i)).optional();
     let faults = fields.field("faults", |i| faults::read(cx, i));
     let lasts = fields.field("for", |i| values::positive_duration(&mut cx.problems, i));
     let clear = fields.field("clear", |i| clear(cx, i));
@@ -96,20 +85,15 @@ fn combination(
     }
     if let (Some(lasts), None) = (fields.entry("for"), fields.entry("faults")) {
         let help = "`for` says when the step's faults are lifted: add `faults`, or leave it out";
-        cx.problems
-            .push(Problem::new(lasts.key_at, "`for` needs `faults`", help).relational());
+        cx.problems.push(Problem::new(lasts.key_at, "`for` needs `faults`", help).relational());
     }
     if let (Field::Good(started, start_at), Field::Good(stopped, stop_at)) = (start, stop)
         && started == stopped
     {
         let help = "make two steps of it: one stops the app, the next one (`after`) starts it";
         cx.problems.push(
-            Problem::new(
-                *stop_at,
-                "`stop` contradicts `start` in the same step",
-                help,
-            )
-            .also(*start_at, "the same app"),
+            Problem::new(*stop_at, "`stop` contradicts `start` in the same step", help)
+                .also(*start_at, "the same app"),
         );
     }
     cx.problems.len() == before
@@ -132,11 +116,7 @@ fn clear(cx: &mut Context<'_>, item: Item<'_>) -> Option<Clear> {
             }
             let mut flows = Vec::new();
             for node in nodes {
-                flows.push(
-                    cx.flows
-                        .resolve(&mut cx.problems, item.element(node))
-                        .map(FlowId),
-                );
+                flows.push(cx.flows.resolve(&mut cx.problems, item.element(node)).map(FlowId));
             }
             flows.into_iter().collect::<Option<_>>().map(Clear::Flows)
         }
@@ -157,10 +137,7 @@ fn signal(cx: &mut Context<'_>, item: Item<'_>) -> Option<SignalSpec> {
         fields.missing(&mut cx.problems, "name", "name = \"KILL\"");
     }
     fields.finish(&mut cx.problems);
-    Some(SignalSpec {
-        app: app?,
-        signal: number.good()?,
-    })
+    Some(SignalSpec { app: app?, signal: number.good()? })
 }
 
 fn signal_name(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<i32> {
@@ -174,12 +151,7 @@ fn signal_name(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<i32> {
             Some(near) => format!("did you mean \"{near}\"?\n{list}"),
             None => list,
         };
-        wrong_value(
-            problems,
-            item,
-            &format!("\"{name}\" is not a signal"),
-            &help,
-        );
+        wrong_value(problems, item, &format!("\"{name}\" is not a signal"), &help);
     }
     number
 }

@@ -19,49 +19,24 @@ pub struct Words<'n> {
 pub fn of(what: &ExpectWhat, words: Words<'_>) -> String {
     use ExpectWhat as E;
     match what {
-        E::Closed {
-            flow,
-            within,
-            of_step,
-        } => {
+        E::Closed { flow, within, of_step } => {
             let (flow, step) = (words.flow(*flow), words.step(*of_step));
-            format!(
-                "flow {flow} closed within {} of step {step}",
-                format_duration(*within)
-            )
+            format!("flow {flow} closed within {} of step {step}", format_duration(*within))
         }
-        E::Log {
-            log,
-            app,
-            within,
-            of_step,
-        } => {
+        E::Log { log, app, within, of_step } => {
             let when = words.when(*within, *of_step);
             format!("log \"{}\"{}{when}", log.0.as_str(), words.of_app(*app))
         }
         E::Exit { app, code } => format!("app {} exits with {code}", words.app(*app)),
-        E::Counter {
-            flow,
-            counter,
-            direction,
-            bounds,
-        } => {
+        E::Counter { flow, counter, direction, bounds } => {
             let (flow, way) = (words.flow(*flow), way(*direction));
             format!("flow {flow}{way} {} {}", counted(*counter), range(bounds))
         }
-        E::Verdict {
-            verdict,
-            app,
-            bounds,
-        } => {
+        E::Verdict { verdict, app, bounds } => {
             let name = format!("verdict {}", verdict.name());
             words.sends(&name, *app, &range(bounds))
         }
-        E::Outcome {
-            outcome,
-            app,
-            bounds,
-        } => {
+        E::Outcome { outcome, app, bounds } => {
             let name = format!("outcome {}", word(*outcome));
             words.sends(&name, *app, &range(bounds))
         }

@@ -40,10 +40,7 @@ fn resolve(triggers: &[Option<Trigger>], index: usize) -> Resolved {
         seen.push(at);
         match &triggers[at] {
             Some(Trigger::At(time)) => return Resolved::At(total + *time),
-            Some(Trigger::After {
-                step: StepId(step),
-                plus,
-            }) => {
+            Some(Trigger::After { step: StepId(step), plus }) => {
                 total += *plus;
                 if *step == index {
                     return Resolved::Circle(seen);
@@ -62,11 +59,7 @@ fn circle(cx: &mut Context<'_>, nodes: &[Node], members: &[usize]) {
     let names: Vec<&str> = members.iter().map(|&i| cx.steps.name(i)).collect();
     let message = match names.as_slice() {
         [one] => format!("the step `{one}` waits for itself"),
-        all => format!(
-            "steps wait for each other: {} -> {}",
-            all.join(" -> "),
-            all[0]
-        ),
+        all => format!("steps wait for each other: {} -> {}", all.join(" -> "), all[0]),
     };
     let help = "give one of them a beginning of its own, for example `at = \"10s\"`";
     let at = trigger_place(&nodes[members[0]]);
@@ -83,12 +76,9 @@ fn too_late(cx: &mut Context<'_>, nodes: &[Node], index: usize, time: Duration) 
         format_duration(time),
         format_duration(end)
     );
-    let help = format!(
-        "make `duration` longer than {}, or the step earlier",
-        format_duration(time)
-    );
-    cx.problems
-        .push(Problem::new(trigger_place(&nodes[index]), message, help));
+    let help =
+        format!("make `duration` longer than {}, or the step earlier", format_duration(time));
+    cx.problems.push(Problem::new(trigger_place(&nodes[index]), message, help));
 }
 
 /// Where a step says when it happens.
@@ -103,22 +93,13 @@ mod tests {
     use super::*;
 
     fn after(step: usize, secs: u64) -> Option<Trigger> {
-        Some(Trigger::After {
-            step: StepId(step),
-            plus: Duration::from_secs(secs),
-        })
+        Some(Trigger::After { step: StepId(step), plus: Duration::from_secs(secs) })
     }
 
     #[test]
     fn chains_add_up() {
-        let triggers = [
-            Some(Trigger::At(Duration::from_secs(10))),
-            after(0, 5),
-            after(1, 1),
-        ];
-        let Resolved::At(time) = resolve(&triggers, 2) else {
-            panic!()
-        };
+        let triggers = [Some(Trigger::At(Duration::from_secs(10))), after(0, 5), after(1, 1)];
+        let Resolved::At(time) = resolve(&triggers, 2) else { panic!() };
         assert_eq!(time, Duration::from_secs(16));
     }
 

@@ -22,15 +22,13 @@ pub fn read(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
         (Some(first), Some(second)) => {
             let help = "keep one of the two: a step has a single beginning";
             let problem = Problem::new(second.key_at, "`after` contradicts `at`", help);
-            cx.problems
-                .push(problem.also(first.key_at, "the other beginning"));
+            cx.problems.push(problem.also(first.key_at, "the other beginning"));
             None
         }
         (None, None) => {
             let help = format!("add `at = \"10s\"`, counted from t = 0, or `{AFTER}`");
             let problem = Problem::new(fields.at(), "a [[step]] needs `at` or `after`", help);
-            cx.problems
-                .push(problem.label("nothing says when").relational());
+            cx.problems.push(problem.label("nothing says when").relational());
             None
         }
         (Some(_), None) => at.good().map(Trigger::At),
@@ -58,8 +56,7 @@ fn after(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
             let message = format!("`{}` contradicts `{}`", second.key, first.key);
             let help = format!("`after` waits for one thing:\n{FORMS}");
             let problem = Problem::new(second.key_at, message, help);
-            cx.problems
-                .push(problem.also(first.key_at, "waits for this already"));
+            cx.problems.push(problem.also(first.key_at, "waits for this already"));
             // The keys of the other forms are known, just not together.
             fields.present(&["plus", "app", "state"]);
             None
@@ -72,24 +69,14 @@ fn after(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
 fn after_step(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
     let step = fields.field("step", |i| cx.steps.resolve(&mut cx.problems, i));
     let plus = fields.field("plus", |i| values::duration(&mut cx.problems, i));
-    Some(Trigger::After {
-        step: StepId(step.good()?),
-        plus: plus.or(Duration::ZERO)?,
-    })
+    Some(Trigger::After { step: StepId(step.good()?), plus: plus.or(Duration::ZERO)? })
 }
 
 /// Unlike elsewhere, no `app` means any app's output here, also with a single one.
 fn after_log(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
-    let log = fields.field("log", |i| {
-        values::pattern(&mut cx.problems, i, "log = \"connected\"")
-    });
-    let app = fields
-        .field("app", |i| cx.apps.resolve(&mut cx.problems, i))
-        .optional();
-    Some(Trigger::Log {
-        log: log.good()?,
-        app: app?.map(AppId),
-    })
+    let log = fields.field("log", |i| values::pattern(&mut cx.problems, i, "log = \"connected\""));
+    let app = fields.field("app", |i| cx.apps.resolve(&mut cx.problems, i)).optional();
+    Some(Trigger::Log { log: log.good()?, app: app?.map(AppId) })
 }
 
 fn after_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
@@ -103,19 +90,14 @@ fn after_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> 
     if !state.is_present() {
         fields.missing(&mut cx.problems, "state", "state = \"established\"");
     }
-    Some(Trigger::Flow {
-        flow: FlowId(flow.good()?),
-        state: state.good()?,
-    })
+    Some(Trigger::Flow { flow: FlowId(flow.good()?), state: state.good()? })
 }
 
 fn after_outcome(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
     const EXAMPLE: &str = "outcome = { app = \"sender\", count = 5 }";
     let mut fields = Fields::of(&mut cx.problems, item, "`outcome`", Scope::Inner, EXAMPLE)?;
     let app = cx.needed_app(&mut fields);
-    let count = fields.field("count", |i| {
-        values::integer(&mut cx.problems, i, 1, u64::MAX)
-    });
+    let count = fields.field("count", |i| values::integer(&mut cx.problems, i, 1, u64::MAX));
     if !count.is_present() {
         fields.missing(&mut cx.problems, "count", "count = 5");
     }
@@ -125,12 +107,8 @@ fn after_outcome(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
         let name = cx.apps.name(app);
         let message = format!("the app `{name}` has no [app.outcomes] to count");
         let help = "add an [app.outcomes] to it, or wait for a `log` line";
-        cx.problems
-            .push(Problem::new(item.at(), message, help).relational());
+        cx.problems.push(Problem::new(item.at(), message, help).relational());
         return None;
     }
-    Some(Trigger::Outcomes {
-        app: AppId(app),
-        count: count.good()?,
-    })
+    Some(Trigger::Outcomes { app: AppId(app), count: count.good()? })
 }
