@@ -41,6 +41,11 @@ impl Process {
     /// Starts it; the output goes to `base` + `.out` and `.err`.
     pub fn start(mut command: Command, netns: &Netns, base: &Path) -> Self {
         netns.put(&mut command);
+        Self::start_here(command, base)
+    }
+
+    /// The same in the namespace of the test itself.
+    pub fn start_here(mut command: Command, base: &Path) -> Self {
         let file = |end| File::create(base.with_extension(end)).expect("the directory is ours");
         command.stdout(file("out")).stderr(file("err"));
         let child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));

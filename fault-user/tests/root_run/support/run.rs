@@ -38,17 +38,6 @@ pub struct Finished {
 impl Run {
     /// Starts `flowfault run` on this scenario text, with the results in `lab/NAME`.
     pub fn start(lab: &Lab, name: &str, scenario: &str, options: &[&str]) -> Self {
-        Self::start_as(lab, name, scenario, options, |_| ())
-    }
-
-    /// The same, with a last word on the command.
-    pub fn start_as(
-        lab: &Lab,
-        name: &str,
-        scenario: &str,
-        options: &[&str],
-        change: impl FnOnce(&mut Command),
-    ) -> Self {
         let file = lab.path().join(format!("{name}.toml"));
         fs::write(&file, scenario).expect("the directory is ours");
         let out = lab.path().join(name);
@@ -58,7 +47,6 @@ impl Run {
         for variable in ["SUDO_UID", "SUDO_GID", "SUDO_USER"] {
             command.env_remove(variable);
         }
-        change(&mut command);
         let base = lab.path().join(format!("{name}-flowfault"));
         let process = Process::start(command, &lab.near, &base);
         Self { process, out, objects: Objects::default() }

@@ -99,7 +99,7 @@ impl<'a> Twins<'a> {
         // It lingers so that the server has read what has arrived before it is ended.
         let args = format!(
             "send-loop --connect {} --ca {ca} --count {} --size {} --interval {INTERVAL} \
-             --keepalive 55s --linger 300ms {}",
+             --keepalive 55s --linger 300ms --reconnect-min 1m --reconnect-max 1m {}",
             self.address,
             self.count,
             self.size,
