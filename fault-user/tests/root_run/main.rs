@@ -1,0 +1,10 @@
+//! The flowfault binary from end to end: real programs, real packets, real kernels, in network
+//! namespaces of the tests' own. Needs root: `cargo xtask test --root`.
+//!
+//! No test believes flowfault: receipts of the servers, TCP_INFO of the sockets, packets on the
+//! cable and the kernel's own list of programs are held against what it says.
+
+mod exit_codes;
+mod failsafe;
+mod support;
+mod twins;
