@@ -64,7 +64,9 @@ fn confirmed_messages_take_the_other_way_on_loopback() {
 
 #[test]
 fn an_outage_of_the_way_out_alone_gives_the_same_verdicts() {
-    for (policy, lost) in [(Policy::Suspect, Verdict::SilentLoss), (Policy::Fixed, Verdict::Rerouted)] {
+    for (policy, lost) in
+        [(Policy::Suspect, Verdict::SilentLoss), (Policy::Fixed, Verdict::Rerouted)]
+    {
         let lab = Lab::alone();
         let twins = Twins { direction: "egress", ..Twins::new(&lab, policy) };
         let report = judged(&lab, &twins, &[], Outage::Egress);
@@ -127,7 +129,8 @@ fn over_the_cable(address: &str, size: u32) {
     let seen = capture.finish();
     // A long message that is stuck half way breaks its websocket: the rest then goes straight to
     // the other one, and is delivered.
-    let (rerouted, delivered) = (count(&report, Verdict::Rerouted), count(&report, Verdict::Delivered));
+    let (rerouted, delivered) =
+        (count(&report, Verdict::Rerouted), count(&report, Verdict::Delivered));
     assert!(rerouted >= 1 && rerouted + delivered == 12, "{:#?}", report.verdicts);
     let step = &report.steps[0];
     let armed = truth::started_ms(&report) + step.armed_ms.expect("the outage began");
