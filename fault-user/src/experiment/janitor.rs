@@ -140,6 +140,7 @@ pub fn tend() -> io::Result<()> {
 fn take_over(charge: &Charge) -> io::Result<()> {
     let dir = charge.cgroup_root.join(&charge.cgroup);
     let orphans: Vec<OwnedFd> = cgroup::pids(&dir).into_iter().filter_map(pidfd).collect();
+    charge.outputs.iter().for_each(|(fd, _)| forget_filter(*fd));
     move_out(charge, &dir)?;
     cgroup::rmdir_tree(&dir, Instant::now() + GRACE)?;
     match fs::remove_file(&charge.journal) {
@@ -147,6 +148,16 @@ fn take_over(charge: &Charge) -> io::Result<()> {
         _ => {}
     }
     linger(charge, orphans)
+}
+
+/// Takes the output filter off a socket that outlives the controller: with it the program and its
+/// maps would stay loaded for as long as the app runs.
+fn forget_filter(socket: i32) {
+    // SAFETY: an inherited descriptor; the option takes no value. ENOENT and ENOTSOCK (a pipe)
+    // mean that there is no filter.
+    unsafe {
+        libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, std::ptr::null(), 0);
+    }
 }
 
 /// Moves the apps to where this process is: the cgroup that the run was started in.
