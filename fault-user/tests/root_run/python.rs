@@ -137,7 +137,9 @@ fn a_drop_on_the_way_out_is_a_loss_to_tcp_itself() {
             assert_eq!(messages[id].verdict, Verdict::Delivered, "{messages:#?}");
         }
         let counted = report.flows.iter().find(|f| f.name == "dark").expect("it was there");
-        assert_eq!(counted.retransmits, number(&dark[dark.len() - 1], "total_retrans"), "{counted:#?}");
+        // One more may fall between the last sample and the end.
+        let known = number(&dark[dark.len() - 1], "total_retrans");
+        assert!((known..=known + 1).contains(&counted.retransmits), "{known} {counted:#?}");
         lab.close();
     }
 }
