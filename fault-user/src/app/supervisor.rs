@@ -141,6 +141,14 @@ impl Supervisor {
         Ok(pid)
     }
 
+    /// Waits until everything that the apps have written until now has been read; it comes as
+    /// events.
+    pub async fn catch_up(&self) {
+        for managed in &self.apps {
+            flush(&managed.flushes).await;
+        }
+    }
+
     /// Sends a signal to the app's process group. An app that does not run is left alone.
     pub fn signal(&self, app: usize, signal: Signal) {
         if let Some(pid) = self.apps[app].pid {

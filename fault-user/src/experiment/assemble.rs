@@ -48,8 +48,9 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
     let findings = audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
-    note_findings(&mut state, &findings, &counted);
+    // First: a fault that met no packet because its flow never came is not what went wrong.
     note_absent(&mut state);
+    note_findings(&mut state, &findings, &counted);
 
     let mut report = Report {
         schema: SCHEMA,

@@ -36,7 +36,7 @@ pub enum Input {
 pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Instant>) -> Input {
     let far = Instant::now() + Duration::from_secs(3600);
     let stopped = state.interrupted.is_some();
-    tokio::select! {
+    let input = tokio::select! {
         Ok(signal) = state.stop.wait_for(Option::is_some), if !stopped => {
             Input::Stop(signal.unwrap_or(libc::SIGTERM))
         }
@@ -44,7 +44,15 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         Some(batch) = stage.batches.recv() => Input::Events(batch),
         Some(change) = stage.interfaces.recv() => Input::Interface(change),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
+    };
+    // A line comes before the connection that it announces, whichever reader was faster.
+    if matches!(input, Input::Events(_)) && !state.late.is_empty() {
+        stage.supervisor.catch_up().await;
+        while let Ok(event) = stage.app_events.try_recv() {
+            state.app_event(event, stage);
+        }
     }
+    input
 }
 
 /// Takes it in.

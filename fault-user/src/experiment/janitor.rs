@@ -140,6 +140,7 @@ pub fn tend() -> io::Result<()> {
 fn take_over(charge: &Charge) -> io::Result<()> {
     let dir = charge.cgroup_root.join(&charge.cgroup);
     let orphans: Vec<OwnedFd> = cgroup::pids(&dir).into_iter().filter_map(pidfd).collect();
+    charge.outputs.iter().try_for_each(|(fd, _)| forget_filter(*fd))?;
     move_out(charge, &dir)?;
     cgroup::rmdir_tree(&dir, Instant::now() + GRACE)?;
     match fs::remove_file(&charge.journal) {
@@ -147,6 +148,26 @@ fn take_over(charge: &Charge) -> io::Result<()> {
         _ => {}
     }
     linger(charge, orphans)
+}
+
+/// Takes the output filter off a socket that outlives the controller: with it the program and its
+/// maps would stay loaded for as long as the app runs.
+fn forget_filter(socket: i32) -> io::Result<()> {
+    // The kernel wants a value, and does not look at it.
+    let none = 0i32;
+    // SAFETY: an inherited descriptor, and an int with its size.
+    let done = unsafe {
+        let length = size_of_val(&none) as libc::socklen_t;
+        let value = (&raw const none).cast();
+        libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, value, length)
+    };
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // ENOENT: no filter was attached; ENOTSOCK: a pipe.
+        Some(libc::ENOENT | libc::ENOTSOCK) => Ok(()),
+        _ if done == 0 => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Moves the apps to where this process is: the cgroup that the run was started in.

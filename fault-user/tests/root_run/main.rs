@@ -6,5 +6,6 @@
 
 mod exit_codes;
 mod failsafe;
+mod python;
 mod support;
 mod twins;

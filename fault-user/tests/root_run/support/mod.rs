@@ -52,7 +52,10 @@ impl Lab {
             netns::cable(&near, &far);
             far
         });
-        let dir = tempfile::Builder::new().prefix("ffe2e-").tempdir().expect("a place for files");
+        let mut dir = tempfile::Builder::new();
+        // To look at the files of a test that failed.
+        let keep = std::env::var_os("E2E_KEEP").is_some();
+        let dir = dir.prefix("ffe2e-").disable_cleanup(keep).tempdir().expect("a place for files");
         let names = std::iter::once(&near).chain(&far).map(|n| n.name.clone()).collect();
         let links = near.links();
         Self { far, near, dir, names, links, _serial: serial }
