@@ -141,12 +141,11 @@ impl Supervisor {
         Ok(pid)
     }
 
-    /// Waits until everything that the apps have written until now has been read; it comes as
-    /// events.
-    pub async fn catch_up(&self) {
-        for managed in &self.apps {
-            flush(&managed.flushes).await;
-        }
+    /// Ends when everything that the apps have written until now has been read. It comes as
+    /// events, which have to be taken meanwhile.
+    pub fn caught_up(&self) -> impl Future<Output = ()> + use<> {
+        let all: Vec<_> = self.apps.iter().flat_map(|a| a.flushes.clone()).collect();
+        async move { flush(&all).await }
     }
 
     /// Sends a signal to the app's process group. An app that does not run is left alone.

@@ -19,6 +19,8 @@ use crate::timeline::{Act, Timeline};
 /// A lease lasts this long and is renewed four times as often as it would need to be.
 const LEASE: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(500);
+/// How long lines are waited for before a connection is looked at.
+const CATCH_UP: Duration = Duration::from_millis(50);
 /// What the controller has to lift the faults itself once `duration` is up.
 const AFTER_STOP: Duration = Duration::from_millis(500);
 
@@ -45,14 +47,27 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         Some(change) = stage.interfaces.recv() => Input::Interface(change),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
     };
-    // A line comes before the connection that it announces, whichever reader was faster.
     if matches!(input, Input::Events(_)) && !state.late.is_empty() {
-        stage.supervisor.catch_up().await;
-        while let Ok(event) = stage.app_events.try_recv() {
-            state.app_event(event, stage);
-        }
+        catch_up(stage, state).await;
     }
     input
+}
+
+/// Takes in the lines written until now: a line comes before the connection that it announces,
+/// whichever reader was faster. An app that never stops writing is not waited for long.
+async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
+    let mut read = std::pin::pin!(stage.supervisor.caught_up());
+    let mut enough = std::pin::pin!(tokio::time::sleep(CATCH_UP));
+    loop {
+        tokio::select! {
+            () = &mut read => break,
+            () = &mut enough => break,
+            Some(event) = stage.app_events.recv() => state.app_event(event, stage),
+        }
+    }
+    while let Ok(event) = stage.app_events.try_recv() {
+        state.app_event(event, stage);
+    }
 }
 
 /// Takes it in.
