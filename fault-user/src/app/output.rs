@@ -31,6 +31,10 @@ const MAX_WRITE: usize = 1 << 20;
 /// A line longer than this is handed on in pieces.
 const MAX_LINE: usize = 1 << 20;
 
+/// Reads per round: an app that never stops writing gets one round for a flush, and everybody
+/// else their turn in between.
+const READS: usize = 64;
+
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
@@ -132,6 +136,17 @@ pub struct Reader {
     events: mpsc::Sender<AppEvent>,
 }
 
+/// How a round of reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// Nothing is there any more.
+    Empty,
+    /// There may be more.
+    More,
+    /// The stream has ended.
+    Ended,
+}
+
 /// What one read came to.
 enum Got {
     Bytes(usize, u64),
@@ -164,23 +179,22 @@ impl Reader {
 
     /// Reads until the end of the stream.
     pub async fn run(mut self, mut flushes: mpsc::UnboundedReceiver<Flush>) {
-        loop {
+        let mut drained = Drained::Empty;
+        while drained != Drained::Ended {
             tokio::select! {
-                ready = self.fd.readable() => match ready {
+                ready = self.fd.readable(), if drained == Drained::Empty => match ready {
                     Ok(mut guard) => guard.clear_ready(),
                     Err(e) => return tracing::warn!("output of an app: {e}"),
                 },
+                () = std::future::ready(()), if drained == Drained::More => {}
                 Some(flush) = flushes.recv() => {
-                    let end = self.drain().await;
+                    drained = self.drain().await;
                     // The asker may be gone already: then nobody waits for the answer.
                     let _ = flush.send(());
-                    if end { break }
                     continue;
                 }
             }
-            if self.drain().await {
-                break;
-            }
+            drained = self.drain().await;
         }
         self.line_end(clock::monotonic_ns()).await;
         // Whoever asks later gets an answer too.
@@ -189,19 +203,22 @@ impl Reader {
         }
     }
 
-    /// Reads all that is there; true at the end of the stream.
-    async fn drain(&mut self) -> bool {
-        loop {
+    /// Reads what is there, at most [`READS`] times: an app that never stops writing must not keep
+    /// this task from answering, nor the runtime's thread for itself.
+    async fn drain(&mut self) -> Drained {
+        for _ in 0..READS {
             match self.read() {
                 Ok(Got::Bytes(n, at)) => self.take(n, at).await,
-                Ok(Got::Nothing) => return false,
-                Ok(Got::End) => return true,
+                Ok(Got::Nothing) => return Drained::Empty,
+                Ok(Got::End) => return Drained::Ended,
                 Err(e) => {
                     tracing::warn!("output of an app: {e}");
-                    return true;
+                    return Drained::Ended;
                 }
             }
         }
+        tokio::task::yield_now().await;
+        Drained::More
     }
 
     fn read(&mut self) -> io::Result<Got> {
@@ -239,10 +256,14 @@ impl Reader {
         if let Err(e) = self.copy.write_all(&self.buffer[..n]) {
             tracing::warn!("cannot copy the output of an app: {e}");
         }
+        // What was there before has no line end in it.
+        let mut searched = self.partial.len();
         self.partial.extend_from_slice(&self.buffer[..n]);
-        while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
+        while let Some(end) = self.partial[searched..].iter().position(|b| *b == b'\n') {
+            let end = searched + end;
             let line = self.partial.split_to(end + 1).freeze();
             self.send(line.slice(..end), at).await;
+            searched = 0;
         }
         if self.partial.len() > MAX_LINE {
             self.line_end(at).await;

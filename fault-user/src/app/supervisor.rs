@@ -196,14 +196,16 @@ impl Managed {
         }
         let source = self.spec.outcomes.as_ref().map(|o| &o.from);
         if let Some(OutcomeSource::File(path)) = source {
-            tokio::spawn(tail::follow(app, path.clone(), events.clone()));
+            let (tx, rx) = mpsc::unbounded_channel();
+            tokio::spawn(tail::follow(app, path.clone(), events.clone(), rx));
+            self.flushes.push(tx);
         }
         Ok(())
     }
 
     fn command(&self) -> Result<Command, AppError> {
         let mut command = Command::new(&self.spec.command[0]);
-        command.args(&self.spec.command[1..]).envs(&self.spec.env).current_dir(&self.spec.cwd);
+        command.args(&self.spec.command[1..]).current_dir(&self.spec.cwd);
         command.stdin(Stdio::null());
         for (stream, channel) in &self.channels {
             let end =
@@ -217,6 +219,7 @@ impl Managed {
             command.env("HOME", &identity.home).env("USER", &identity.name);
             command.env("LOGNAME", &identity.name);
         }
+        command.envs(&self.spec.env);
         self.before_exec(&mut command)?;
         Ok(command)
     }

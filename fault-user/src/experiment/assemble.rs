@@ -27,9 +27,12 @@ use crate::scenario::model::Trigger;
 /// Judges the run and writes `events.jsonl`.
 pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDir) -> Report {
     let names = names(state.scenario, &stage.plan);
-    let flows = state.ledger.flows();
     let t0 = state.t0.unwrap_or_else(|| state.end.unwrap_or_default());
-    let counted = Counted::read(&stage.kernel, &stage.plan, &flows, &names);
+    // The audit is about everything that was counted; verdicts are about the run. What comes
+    // after its end (faults lifted, apps told to go) is no longer part of it.
+    let all = state.ledger.flows();
+    let flows = state.ledger.flows_until(state.end.unwrap_or(u64::MAX));
+    let counted = Counted::read(&stage.kernel, &stage.plan, &all, &names);
     let counted = counted.unwrap_or_else(|e| {
         state.failures.push(format!("the counters cannot be read: {e}"));
         Counted::default()
@@ -47,7 +50,7 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     if let Err(e) = write_events(&state, &names, t0, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
-    let findings = audit::audit(&flows, &counted.audit, &correlation.sends, &correlation.verdicts);
+    let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
     // First: a fault that met no packet because its flow never came is not what went wrong.
     note_absent(&mut state);
     note_findings(&mut state, &findings, &counted);

@@ -19,6 +19,9 @@ use crate::timeline::{Act, Timeline};
 /// A lease lasts this long and is renewed four times as often as it would need to be.
 const LEASE: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(500);
+/// How long sockets may take to close once their apps are gone. Orphans that retransmit into
+/// nothing would take minutes, and their verdict is known by then.
+const SETTLE: Duration = Duration::from_millis(200);
 /// How long lines are waited for before a connection is looked at.
 const CATCH_UP: Duration = Duration::from_millis(50);
 /// What the controller has to lift the faults itself once `duration` is up.
@@ -123,6 +126,9 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         take(input, stage, state);
         feed(state, &mut timeline, t0);
     }
+    if !state.broken() {
+        settle(stage, state).await;
+    }
     let end = clock::monotonic_ns();
     state.end = Some(end);
     state.armed_at_end = timeline.active().to_vec();
@@ -130,6 +136,18 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
     timeline.lift_all(end.saturating_sub(t0));
     state.steps = timeline.states().to_vec();
     execs.kill();
+}
+
+/// Gives what is on its way when the run ends its time to arrive, with the faults as they are:
+/// until every socket is closed, but not for long.
+async fn settle(stage: &mut Stage, state: &mut State<'_>) {
+    let deadline = Instant::now() + SETTLE;
+    while !state.open.is_empty() && !state.broken() {
+        match next(stage, state, Some(deadline)).await {
+            Input::Deadline => return,
+            input => take(input, stage, state),
+        }
+    }
 }
 
 fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u64>) {

@@ -11,10 +11,6 @@ use super::prepare::Stage;
 use super::state::State;
 use crate::clock;
 
-/// How long sockets may take to close after their apps are gone; orphans that retransmit into
-/// nothing would take minutes, and their verdict is known by then.
-const SETTLE: Duration = Duration::from_millis(200);
-
 /// Ends everything and reads all that is left. Faults were lifted when the drive ended.
 pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     state.end.get_or_insert_with(clock::monotonic_ns);
@@ -34,7 +30,6 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     for app in 0..state.apps.len() {
         stage.supervisor.kill(app);
     }
-    settle(stage, state).await;
     stage.kernel.detach_interfaces();
     if let Some(reader) = stage.events.take() {
         // Blocks for as long as the ring has something left: milliseconds.
@@ -60,17 +55,6 @@ fn kill_overdue(stage: &Stage, state: &State<'_>, begun: Instant) {
         if stage.supervisor.pid(app).is_some() && begun.elapsed() >= spec.grace {
             tracing::info!("app {} did not end within {:?}: killed", spec.name, spec.grace);
             stage.supervisor.kill(app);
-        }
-    }
-}
-
-/// Waits until every observed socket is closed, but not for long.
-async fn settle(stage: &mut Stage, state: &mut State<'_>) {
-    let deadline = Instant::now() + SETTLE;
-    while !state.open.is_empty() {
-        match drive::next(stage, state, Some(deadline)).await {
-            Input::Deadline => return,
-            input => drive::take(input, stage, state),
         }
     }
 }

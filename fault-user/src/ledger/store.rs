@@ -63,6 +63,12 @@ impl Ledger {
         self.live.get(&flow).into_iter().flatten().map(|(&cookie, &socket)| (cookie, socket))
     }
 
+    /// One record per socket, as things stood at `end` (CLOCK_MONOTONIC ns).
+    pub fn flows_until(&self, end: u64) -> Vec<FlowRecord> {
+        let until: Vec<Entry> = self.entries.iter().filter(|e| e.ts <= end).copied().collect();
+        build::build(&until)
+    }
+
     /// One record per socket.
     pub fn flows(&self) -> Vec<FlowRecord> {
         build::build(&self.entries)
