@@ -23,10 +23,10 @@ const _: () = {
     assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
     assert!(size_of::<Chain>() == 8 + CHAIN_LEN * size_of::<Rule>());
     assert!(size_of::<Selector>() == 8 * 4 + 16);
-    assert!(size_of::<SelectorState>() == 16);
+    assert!(size_of::<SelectorState>() == 24);
     assert!(size_of::<RemoteKey>() == 20);
     assert!(size_of::<Tuple>() == 40);
-    assert!(size_of::<SocketEntry>() == 12 * 4 + 16);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8);
     assert!(size_of::<ArmKey>() == 8);
     assert!(size_of::<SeenKey>() == 8);
     assert!(size_of::<AttemptKey>() == 8);

@@ -27,7 +27,7 @@ impl Direction {
 /// Rules that one flow may have per direction.
 pub const CHAIN_LEN: usize = 8;
 /// Flows that a scenario may name.
-pub const MAX_FLOWS: u32 = 32;
+pub const MAX_FLOWS: u32 = 16;
 /// Packet numbers that an explicit list may hold.
 pub const NTH_LEN: usize = 32;
 

@@ -15,9 +15,9 @@ pub const fn v4(be: u32) -> Addr {
 
 /// `app` of a selector that does not care.
 pub const ANY_APP: u32 = u32::MAX;
-/// Selectors that one run may have. The connect hook walks them all: 32 are 245 000 verified
-/// instructions, 64 would be 838 000 of the 1 000 000 that the verifier grants.
-pub const MAX_SELECTORS: u32 = 32;
+/// Selectors that one run may have. The program that picks walks them all, and what the verifier
+/// has to walk grows with their square: 32 are over its 1 000 000 instructions.
+pub const MAX_SELECTORS: u32 = 16;
 /// Apps that one run may have.
 pub const MAX_APPS: u32 = 64;
 
@@ -62,7 +62,7 @@ pub struct Selector {
     pub laddr: Addr,
 }
 
-/// What a selector has counted so far. Both are advanced with fetching atomics.
+/// What a selector has counted so far. All are advanced with fetching atomics.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SelectorState {
@@ -70,6 +70,8 @@ pub struct SelectorState {
     pub opened: u64,
     /// Sockets that now have the role.
     pub active: u64,
+    /// Sockets that have ever had it (counted without `follow` only).
+    pub taken: u64,
 }
 
 /// Key of the remotes table.
@@ -119,6 +121,10 @@ pub const SOCKET_CLOSED: u32 = 1 << 0;
 pub const SOCKET_ISN: u32 = 1 << 1;
 /// A packet of the peer has been seen, so `irs` holds.
 pub const SOCKET_IRS: u32 = 1 << 2;
+/// The selectors have been asked about it.
+pub const SOCKET_PICKED: u32 = 1 << 3;
+/// It has given its role back: the app has closed it, though TCP may not be done with it.
+pub const SOCKET_LEFT: u32 = 1 << 4;
 
 /// Value of the sockets table; the key is the cookie.
 #[repr(C)]
@@ -136,8 +142,8 @@ pub struct SocketEntry {
     pub attempt: u32,
     /// `SOCKET_*` bits.
     pub state: u32,
-    /// Selector that waits for the local address, plus 1; 0 for none.
-    pub pending: u32,
+    /// Padding, zero.
+    pub _pad: u32,
     /// Selector whose role it has, plus 1; 0 for none.
     pub role: u32,
     /// Sequence number of the first payload byte sent.
@@ -150,6 +156,8 @@ pub struct SocketEntry {
     pub rport: u32,
     /// Remote address it was labelled for.
     pub raddr: Addr,
+    /// tgid << 32 | tid of the caller of the last connect().
+    pub pid_tgid: u64,
 }
 
 /// Key of the table of armed markers.

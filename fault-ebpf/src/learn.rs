@@ -8,10 +8,11 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
 };
 use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
-use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED};
+use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SocketEntry, Tuple, v4,
+    Addr, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry,
+    Tuple, v4,
 };
 
 use crate::atomic;
@@ -27,7 +28,9 @@ const TCP_CONNECT_CB: u32 = 3;
 const ACTIVE_ESTABLISHED_CB: u32 = 4;
 const STATE_CB: u32 = 10;
 const STATE_CB_FLAG: i32 = 1 << 2;
+const TCP_FIN_WAIT1: u32 = 4;
 const TCP_CLOSE: u32 = 7;
+const TCP_LAST_ACK: u32 = 9;
 /// cgroups this deep are still recognised as part of an app.
 const MAX_DEPTH: i32 = 8;
 
@@ -88,40 +91,36 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         return;
     }
     let Some(app) = current_app() else { return };
-    if again(cookie, raddr, port) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if again(cookie, raddr, port, pid_tgid) {
         return;
     }
     let Some(slot) = next_slot() else { return };
-    let connect = Connect { app, proto, raddr, port, pid_tgid: bpf_get_current_pid_tgid() };
-    let picked = select::pick(&connect);
-    let of_app = next_of_app(app);
-    let nth = if picked.nth == 0 { of_app } else { picked.nth };
     let socket = SocketEntry {
         slot,
-        flow: picked.flow,
+        flow: NO_FLOW,
         app,
-        nth,
+        nth: 0,
         attempt: 1,
         state: 0,
-        pending: picked.pending,
-        role: picked.role,
+        _pad: 0,
+        role: 0,
         isn: 0,
         irs: 0,
         last_ack: 0,
         rport: port,
         raddr,
+        pid_tgid,
     };
     if SOCKETS.insert(cookie, socket, 0).is_err() {
         emit::count(Global::SocketsFull, 1);
-        return;
     }
-    opened(cookie, &socket, connect.pid_tgid);
 }
 
 /// The same socket connects again to the same remote (most often after a refusal): an attempt,
 /// not another connection.
 #[inline(always)]
-fn again(cookie: u64, raddr: Addr, port: u32) -> bool {
+fn again(cookie: u64, raddr: Addr, port: u32, pid_tgid: u64) -> bool {
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return false };
     // SAFETY: a live map value.
     let socket = unsafe { &mut *p };
@@ -129,20 +128,8 @@ fn again(cookie: u64, raddr: Addr, port: u32) -> bool {
         return false;
     }
     socket.attempt += 1;
-    socket.state &= !(SOCKET_CLOSED | SOCKET_ISN | SOCKET_IRS);
-    opened(cookie, socket, bpf_get_current_pid_tgid());
+    socket.pid_tgid = pid_tgid;
     true
-}
-
-#[inline(always)]
-fn opened(cookie: u64, socket: &SocketEntry, pid_tgid: u64) {
-    let about = About::socket(cookie, socket);
-    emit::socket_event(KIND_OPENED, &about, [0; 4], socket.raddr, |ev| {
-        ev.pid_tgid = pid_tgid;
-        ev.proto = IPPROTO_TCP;
-        ev.len = socket.nth;
-        ev.aux = socket.attempt;
-    });
 }
 
 #[inline(always)]
@@ -212,15 +199,16 @@ fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
     }
 }
 
-/// The port is chosen and the SYN not yet sent: from here on packets both ways are recognised.
+/// The port is chosen and the SYN not yet sent: now the connection counts and gets its name (a
+/// connect() that fails for want of a route never comes here), and from here on packets both
+/// ways are recognised.
 #[inline(always)]
 fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let (laddr, raddr) = addresses(ctx);
     let lport = ctx.local_port();
     let rport = u32::from_be(ctx.remote_port());
-    if socket.pending != 0 {
-        select::settle(socket, laddr, lport);
-    }
+    name(socket, laddr, lport);
+    opened(cookie, socket, laddr);
     let tuple = Tuple {
         saddr: raddr,
         daddr: laddr,
@@ -242,6 +230,38 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     });
 }
 
+/// Gives the socket its role, once; when it connects again after a close, its place back.
+#[inline(always)]
+fn name(socket: &mut SocketEntry, laddr: Addr, lport: u32) {
+    if socket.state & SOCKET_LEFT != 0 {
+        select::come_back(socket.role);
+    }
+    socket.state &= !(SOCKET_CLOSED | SOCKET_LEFT | SOCKET_ISN | SOCKET_IRS);
+    if socket.state & SOCKET_PICKED != 0 {
+        return;
+    }
+    socket.state |= SOCKET_PICKED;
+    let (proto, app) = (IPPROTO_TCP as u32, socket.app);
+    let (raddr, rport, pid_tgid) = (socket.raddr, socket.rport, socket.pid_tgid);
+    let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid };
+    let picked = select::pick(&connect);
+    let of_app = next_of_app(app);
+    socket.nth = if picked.nth == 0 { of_app } else { picked.nth };
+    socket.flow = picked.flow;
+    socket.role = picked.role;
+}
+
+#[inline(always)]
+fn opened(cookie: u64, socket: &SocketEntry, laddr: Addr) {
+    let about = About::socket(cookie, socket);
+    emit::socket_event(KIND_OPENED, &about, laddr, socket.raddr, |ev| {
+        ev.pid_tgid = socket.pid_tgid;
+        ev.proto = IPPROTO_TCP;
+        ev.len = socket.nth;
+        ev.aux = socket.attempt;
+    });
+}
+
 #[inline(always)]
 fn established(ctx: &SockOpsContext, cookie: u64, socket: &SocketEntry) {
     let (laddr, raddr) = addresses(ctx);
@@ -252,14 +272,23 @@ fn established(ctx: &SockOpsContext, cookie: u64, socket: &SocketEntry) {
     });
 }
 
-/// Only the end counts. The entry stays: the RST of a close with unread data leaves after this.
+/// When the app closes the socket it gives its role back: in an outage TCP goes on with it for
+/// minutes, while the app has long opened the next one. The entry stays even at the end: the RST
+/// of a close with unread data leaves after it.
 #[inline(always)]
 fn state(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
-    if ctx.arg(1) != TCP_CLOSE || socket.state & SOCKET_CLOSED != 0 {
+    let now = ctx.arg(1);
+    if !matches!(now, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE) {
+        return;
+    }
+    if socket.state & SOCKET_LEFT == 0 {
+        socket.state |= SOCKET_LEFT;
+        select::leave(socket.role);
+    }
+    if now != TCP_CLOSE || socket.state & SOCKET_CLOSED != 0 {
         return;
     }
     socket.state |= SOCKET_CLOSED;
-    select::leave(socket.role);
     let o = ctx.ops;
     // SAFETY: readable context fields.
     let (nxt, una, retrans) = unsafe { ((*o).snd_nxt, (*o).snd_una, (*o).total_retrans) };

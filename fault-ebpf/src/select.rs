@@ -5,19 +5,20 @@ use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
 use fault_common::table::{
     ANY_APP, Addr, ArmKey, MAX_SELECTORS, RemoteKey, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
     SEL_FOLLOW, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, SelectorState,
-    SocketEntry,
 };
 
 use crate::atomic;
 use crate::emit::{self, About};
 use crate::maps::{ARMED, REMOTES, SELECTOR_STATE, SELECTORS, SELECTORS_LEN};
 
-/// What a connect() says.
+/// A connection that is about to send its SYN.
 pub struct Connect {
     pub app: u32,
     pub proto: u32,
+    pub laddr: Addr,
+    pub lport: u32,
     pub raddr: Addr,
-    pub port: u32,
+    pub rport: u32,
     pub pid_tgid: u64,
 }
 
@@ -28,15 +29,13 @@ pub struct Picked {
     pub nth: u32,
     /// Selector plus 1, or 0.
     pub role: u32,
-    /// Selector plus 1 that still waits for the local address, or 0.
-    pub pending: u32,
 }
 
 /// Finds the first selector that takes the connection. All selectors count it, taken or not.
 #[inline(always)]
 pub fn pick(connect: &Connect) -> Picked {
     let remotes = remotes_of(connect);
-    let mut picked = Picked { flow: NO_FLOW, nth: 0, role: 0, pending: 0 };
+    let mut picked = Picked { flow: NO_FLOW, nth: 0, role: 0 };
     let n = SELECTORS_LEN.load();
     for i in 0..MAX_SELECTORS {
         if i >= n {
@@ -51,9 +50,8 @@ pub fn pick(connect: &Connect) -> Picked {
         }
         // SAFETY: a live map value; `opened` is its first field.
         let nth = (unsafe { atomic::fetch_add(&raw mut (*state).opened, 1) }) as u32 + 1;
-        if picked.role == 0 && picked.pending == 0 && takes(i, selector, nth, connect.pid_tgid) {
-            picked.nth = nth;
-            offer(&mut picked, i, selector, state);
+        if picked.role == 0 && takes(i, selector, nth, connect) && enter(i, selector, state) {
+            picked = Picked { flow: selector.flow, nth, role: i + 1 };
         }
     }
     picked
@@ -64,7 +62,7 @@ pub fn pick(connect: &Connect) -> Picked {
 fn remotes_of(connect: &Connect) -> u64 {
     let bits = |addr| {
         // SAFETY: a live map value.
-        REMOTES.get_ptr(RemoteKey { addr, port: connect.port }).map_or(0, |p| unsafe { *p })
+        REMOTES.get_ptr(RemoteKey { addr, port: connect.rport }).map_or(0, |p| unsafe { *p })
     };
     bits(connect.raddr) | bits([0; 4])
 }
@@ -76,9 +74,9 @@ fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
     app && remote && selector.proto == connect.proto
 }
 
-/// Whether it wants this very connection, as far as connect() can know.
+/// Whether it wants this very connection.
 #[inline(always)]
-fn takes(i: u32, selector: &Selector, nth: u32, pid_tgid: u64) -> bool {
+fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
     if selector.flags & SEL_LATE != 0 {
         return false;
     }
@@ -88,6 +86,12 @@ fn takes(i: u32, selector: &Selector, nth: u32, pid_tgid: u64) -> bool {
             return false;
         }
     }
+    let addr = selector.flags & SEL_LADDR == 0 || selector.laddr == connect.laddr;
+    let port = selector.flags & SEL_LPORT == 0 || selector.lport == connect.lport;
+    if !addr || !port {
+        return false;
+    }
+    let pid_tgid = connect.pid_tgid;
     let id = match selector.flags & (SEL_AFTER_PROCESS | SEL_AFTER_THREAD) {
         0 => return true,
         SEL_AFTER_THREAD => pid_tgid as u32,
@@ -97,24 +101,20 @@ fn takes(i: u32, selector: &Selector, nth: u32, pid_tgid: u64) -> bool {
     ARMED.remove(ArmKey { selector: i, id }).is_ok()
 }
 
-/// Gives it the role, unless all places are taken or its local address has to be seen first.
-#[inline(always)]
-fn offer(picked: &mut Picked, i: u32, selector: &Selector, state: *mut SelectorState) {
-    if selector.flags & (SEL_LADDR | SEL_LPORT) != 0 {
-        picked.pending = i + 1;
-    } else if enter(i, selector, state) {
-        picked.flow = selector.flow;
-        picked.role = i + 1;
-    }
-}
-
 /// Takes one of the selector's places.
 #[inline(always)]
 fn enter(i: u32, selector: &Selector, state: *mut SelectorState) -> bool {
     // SAFETY: a live map value, both here and below.
     let before = unsafe { atomic::fetch_add(&raw mut (*state).active, 1) };
     if before < selector.max_flows as u64 {
-        return true;
+        // Without `follow` a role that has been given is not given again.
+        // SAFETY: as above.
+        let taken = unsafe { atomic::fetch_add(&raw mut (*state).taken, 1) };
+        if selector.flags & SEL_FOLLOW != 0 || taken < selector.max_flows as u64 {
+            return true;
+        }
+        leave(i + 1);
+        return false;
     }
     // SAFETY: as above.
     unsafe { atomic::fetch_add(&raw mut (*state).active, u64::MAX) };
@@ -126,32 +126,26 @@ fn enter(i: u32, selector: &Selector, state: *mut SelectorState) -> bool {
     false
 }
 
-/// The local address is known now: decides about a connection that waited for it.
+/// The same socket connects again after it was closed: it has its place back.
 #[inline(always)]
-pub fn settle(socket: &mut SocketEntry, laddr: Addr, lport: u32) {
-    let i = socket.pending - 1;
-    socket.pending = 0;
-    let (Some(selector), Some(state)) = (SELECTORS.get(i), SELECTOR_STATE.get_ptr_mut(i)) else {
-        return;
-    };
-    let flags = selector.flags;
-    let addr = flags & SEL_LADDR == 0 || selector.laddr == laddr;
-    let port = flags & SEL_LPORT == 0 || selector.lport == lport;
-    if addr && port && enter(i, selector, state) {
-        socket.flow = selector.flow;
-        socket.role = i + 1;
-    }
+pub fn come_back(role: u32) {
+    change_active(role, 1);
 }
 
 /// A socket with this role (selector plus 1, 0 for none) is gone.
 #[inline(always)]
 pub fn leave(role: u32) {
+    change_active(role, u64::MAX);
+}
+
+#[inline(always)]
+fn change_active(role: u32, by: u64) {
     if role == 0 {
         return;
     }
     if let Some(state) = SELECTOR_STATE.get_ptr_mut(role - 1) {
         // SAFETY: a live map value.
-        unsafe { atomic::fetch_add(&raw mut (*state).active, u64::MAX) };
+        unsafe { atomic::fetch_add(&raw mut (*state).active, by) };
     }
 }
 

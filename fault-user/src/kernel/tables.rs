@@ -116,7 +116,6 @@ impl Kernel {
         // The kernel side may change other fields of the entry meanwhile (positions, the last
         // ack); they are hints that the next packet sets again.
         entry.flow = flow;
-        entry.role = flow + 1;
         map.insert(cookie, entry, 0).map_err(KernelError::map("assign a socket to a flow"))?;
         Ok(true)
     }

@@ -159,13 +159,14 @@ pub fn entry(socket: &Socket) -> SocketEntry {
         nth: socket.nth,
         attempt: 1,
         state: 0,
-        pending: 0,
+        _pad: 0,
         role: 0,
         isn: 0,
         irs: 0,
         last_ack: 0,
         rport: socket.remote.port().into(),
         raddr: addr::words(socket.remote.ip()),
+        pid_tgid: 0,
     }
 }
 
