@@ -16,7 +16,9 @@ const NOBODY: u32 = 65534;
 
 /// Some app and nothing else.
 fn one_app(command: &str, more: &str) -> String {
-    format!("schema = 1\nname = 'exit codes'\nduration = '20s'\n[[app]]\nname = 'app'\ncommand = {command}\n{more}")
+    format!(
+        "schema = 1\nname = 'exit codes'\nduration = '20s'\n[[app]]\nname = 'app'\ncommand = {command}\n{more}"
+    )
 }
 
 #[test]
@@ -33,7 +35,8 @@ fn a_bad_scenario_is_2_and_touches_nothing() {
 #[test]
 fn an_app_that_dies_early_is_4_with_its_last_words() {
     let lab = Lab::alone();
-    let scenario = one_app("['sh', '-c', 'echo no such tube >&2; exit 7']", "ready = { log = 'up' }\n");
+    let scenario =
+        one_app("['sh', '-c', 'echo no such tube >&2; exit 7']", "ready = { log = 'up' }\n");
     let finished = Run::start(&lab, "out", &scenario, &[]).finish();
     let report = finished.expect(4);
     assert_eq!(report.result, RunResult::Error);
@@ -58,11 +61,15 @@ fn an_app_that_never_gets_ready_is_4() {
 #[test]
 fn a_failed_expectation_is_1() {
     let lab = Lab::alone();
-    let scenario = one_app("['sh', '-c', 'echo up; exit 3']", "[[expect]]\napp = 'app'\nexit = 0\n");
+    let scenario =
+        one_app("['sh', '-c', 'echo up; exit 3']", "[[expect]]\napp = 'app'\nexit = 0\n");
     let finished = Run::start(&lab, "out", &scenario, &[]).finish();
     let report = finished.expect(1);
     assert_eq!(report.result, RunResult::Failed);
-    assert!(!report.expectations[0].held && report.expectations[0].observed.contains('3'), "{report:#?}");
+    assert!(
+        !report.expectations[0].held && report.expectations[0].observed.contains('3'),
+        "{report:#?}"
+    );
     lab.close();
 }
 
@@ -83,7 +90,10 @@ fn without_privileges_it_is_3_with_the_remedy() {
     // Entering the namespace needs root, which the child no longer is when it could.
     let base = lab.path().join("nobody");
     let mut process = Process::start_here(command, &base);
-    let status = crate::support::process::wait_for("end", std::time::Duration::from_secs(20), || process.ended());
+    let status =
+        crate::support::process::wait_for("end", std::time::Duration::from_secs(20), || {
+            process.ended()
+        });
     let stderr = process.stderr();
     assert_eq!(status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("root") || stderr.contains("sudo"), "no remedy: {stderr}");
@@ -94,7 +104,12 @@ fn without_privileges_it_is_3_with_the_remedy() {
 fn a_fault_that_meets_no_packet_is_4_unless_it_may() {
     for (may_miss, code) in [("", 4), (", may_miss = true", 0)] {
         let lab = Lab::alone();
-        let twins = Twins { count: 4, at: "100ms", lasts: Some("200ms"), ..Twins::new(&lab, Policy::Fixed) };
+        let twins = Twins {
+            count: 4,
+            at: "100ms",
+            lasts: Some("200ms"),
+            ..Twins::new(&lab, Policy::Fixed)
+        };
         let twins = Twins { expects: false, ..twins };
         // The identified websocket is idle then.
         let fault = "flow = 'unidentified', direction = 'both', drop = 1.0";
@@ -113,7 +128,8 @@ fn a_fault_that_meets_no_packet_is_4_unless_it_may() {
 fn a_flow_that_never_appears_is_4() {
     let lab = Lab::alone();
     let twins = Twins { expects: false, count: 4, ..Twins::new(&lab, Policy::Fixed) };
-    let text = twins.text().replace("creating unidentified websocket", "creating a third websocket");
+    let text =
+        twins.text().replace("creating unidentified websocket", "creating a third websocket");
     let finished = Run::start(&lab, "out", &text, &[]).finish();
     let report = finished.expect(4);
     let named = |w: &String| w.contains("flow `unidentified`") && w.contains("appear");

@@ -36,7 +36,9 @@ fn arrived(lab: &Lab, id: &str) -> bool {
 fn comes_back(lab: &Lab) {
     let before = all(lab);
     // TCP tries again after 0.2, 0.4, 0.8, 1.6 s; the outage was not much longer than that.
-    wait_for("message over the dark socket", Duration::from_secs(8), || arrived(lab, "msg-8").then_some(()));
+    wait_for("message over the dark socket", Duration::from_secs(8), || {
+        arrived(lab, "msg-8").then_some(())
+    });
     let receipts = all(lab);
     assert!(receipts.len() > before.len());
     let peer = |id: &str| receipts.iter().find(|r| r.id == id).map(|r| r.peer.clone());
@@ -53,7 +55,8 @@ fn interrupted(signal: Signal) -> Finished {
     assert!(report.steps[0].armed_ms.is_some(), "{report:#?}");
     assert!(finished.out.join("report.html").exists() && finished.out.join("junit.xml").exists());
     for app in &report.apps {
-        let gone = !fs::exists(format!("/proc/{}", app.pid.expect("it was started"))).unwrap();
+        let gone = !fs::exists(format!("/proc/{}", app.pid.expect("it was started")))
+            .expect("/proc is readable");
         assert!(gone, "{app:?} still runs");
     }
     lab.close();
@@ -89,7 +92,9 @@ fn a_killed_controller_leaves_a_whole_network_and_living_apps() {
         kill(Pid::from_raw(app), Signal::SIGKILL).expect("apps outlive the controller");
     }
     // It looks for the end of its charges twice a second.
-    wait_for("end of the janitor", Duration::from_secs(5), || arguments(janitor).is_none().then_some(()));
+    wait_for("end of the janitor", Duration::from_secs(5), || {
+        arguments(janitor).is_none().then_some(())
+    });
     lab.close();
 }
 
@@ -118,7 +123,8 @@ fn child(parent: u32, argument: &str) -> i32 {
     let is_it = |pid: &i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let parent_of = stat.rsplit_once(") ").and_then(|(_, s)| s.split(' ').nth(1)?.parse().ok());
-        parent_of == Some(parent) && arguments(*pid).is_some_and(|a| a.iter().any(|a| a == argument))
+        parent_of == Some(parent)
+            && arguments(*pid).is_some_and(|a| a.iter().any(|a| a == argument))
     };
     pids.into_iter().find(is_it).unwrap_or_else(|| panic!("process {parent} has no `{argument}`"))
 }

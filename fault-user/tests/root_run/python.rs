@@ -17,7 +17,8 @@ use crate::support::{Lab, python, script};
 fn apps(lab: &Lab, host: &str, server: &str, client: &str, arguments: &str) -> String {
     let bare = host.trim_matches(['[', ']']);
     let receipts = lab.file("receipts");
-    let server = quoted(python(), &format!("{} {bare} 7600 {receipts} {server}", script("peer.py")));
+    let server =
+        quoted(python(), &format!("{} {bare} 7600 {receipts} {server}", script("peer.py")));
     let client = quoted(python(), &format!("{} {bare} 7600 {arguments}", script(client)));
     format!(
         "schema = 1\nname = 'python'\nseed = 7\nduration = '20s'\n\
@@ -40,7 +41,8 @@ fn said(finished: &Finished) -> String {
 /// Twelve messages over the second connection, which goes dark in the middle.
 fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
     let text = apps(lab, "127.0.0.1", "", "client.py", &format!("12 {buffered}"));
-    let step = "[[step]]\nname = 'outage'\nat = '825ms'\nfaults = [{ flow = 'dark', drop = 1.0 }]\n";
+    let step =
+        "[[step]]\nname = 'outage'\nat = '825ms'\nfaults = [{ flow = 'dark', drop = 1.0 }]\n";
     Run::start(lab, "out", &(text + step), &[]).finish()
 }
 
@@ -67,7 +69,9 @@ fn outcomes_that_come_late_from_a_buffer_lead_to_no_wrong_verdict() {
     for (id, send) in messages {
         let arrived = receipts.iter().any(|r| r.id == id);
         let claims = match send.verdict {
-            Verdict::Delivered | Verdict::Late | Verdict::Rerouted | Verdict::FalseFailure => Some(true),
+            Verdict::Delivered | Verdict::Late | Verdict::Rerouted | Verdict::FalseFailure => {
+                Some(true)
+            }
             Verdict::SilentLoss | Verdict::CleanFailure => Some(false),
             _ => None,
         };
@@ -113,11 +117,15 @@ fn lost_in_the_network(samples: &[Value]) {
     assert!(number(last, "unacked") > 0 && number(last, "notsent") == 0, "{last}");
     assert_eq!(number(last, "bytes_acked"), number(first, "bytes_acked"), "nothing was acked");
     // RTO after n doublings: at least twice as long as it was for n - 1 of them.
-    let mut known: Vec<(u64, u64)> = samples.iter().map(|s| (number(s, "backoff"), number(s, "rto"))).collect();
+    let mut known: Vec<(u64, u64)> =
+        samples.iter().map(|s| (number(s, "backoff"), number(s, "rto"))).collect();
     known.dedup();
     for pair in known.windows(2) {
         let [(b0, r0), (b1, r1)] = [pair[0], pair[1]];
-        assert!(b1 < b0 || b1 == 0 || r1 >= r0 << (b1 - b0).min(8), "RTO does not double: {known:?}");
+        assert!(
+            b1 < b0 || b1 == 0 || r1 >= r0 << (b1 - b0).min(8),
+            "RTO does not double: {known:?}"
+        );
     }
 }
 
@@ -164,8 +172,11 @@ fn a_drop_on_the_way_back_lets_the_data_through() {
 fn opened(lab: &Lab, marker: &str, rounds: usize) -> (Report, Vec<Value>) {
     let (notes, go, receipts) = (lab.file("notes"), lab.file("go"), lab.file("receipts"));
     let server = |port: u16| {
-        let command = quoted(python(), &format!("{} 127.0.0.1 {port} {receipts}", script("peer.py")));
-        format!("[[app]]\nname = 'server{port}'\nmain = false\nready = {{ log = 'listening' }}\ncommand = {command}\n")
+        let command =
+            quoted(python(), &format!("{} 127.0.0.1 {port} {receipts}", script("peer.py")));
+        format!(
+            "[[app]]\nname = 'server{port}'\nmain = false\nready = {{ log = 'listening' }}\ncommand = {command}\n"
+        )
     };
     let opener = format!("{} 127.0.0.1 7601 7602 {rounds} {notes} {go}", script("opener.py"));
     let opener = quoted(python(), &opener);
@@ -182,7 +193,10 @@ fn opened(lab: &Lab, marker: &str, rounds: usize) -> (Report, Vec<Value>) {
     let report = Run::start(lab, "out", &text, &[]).finish().expect(0);
     let notes = lines(Path::new(&notes));
     assert_eq!(notes.len(), 3 * rounds);
-    assert!(report.flows.iter().filter(|f| f.remote.ends_with(":7602")).count() > rounds, "no bustle");
+    assert!(
+        report.flows.iter().filter(|f| f.remote.ends_with(":7602")).count() > rounds,
+        "no bustle"
+    );
     (report, notes)
 }
 
@@ -191,7 +205,8 @@ fn picked(report: &Report, notes: &[Value]) -> (Vec<String>, Vec<String>) {
     let mut picked: Vec<String> =
         report.flows.iter().filter(|f| f.selected).map(|f| f.local.clone()).collect();
     let marked = notes.iter().filter(|n| n["marked"] == true);
-    let mut marked: Vec<String> = marked.map(|n| n["local"].as_str().expect("a text").to_owned()).collect();
+    let mut marked: Vec<String> =
+        marked.map(|n| n["local"].as_str().expect("a text").to_owned()).collect();
     picked.sort();
     marked.sort();
     (picked, marked)

@@ -25,7 +25,8 @@ fn judged(lab: &Lab, twins: &Twins<'_>, options: &[&str], outage: Outage) -> Rep
     let run = Run::start(lab, "out", &twins.text(), options);
     let finished = run.finish();
     let report = finished.expect(0);
-    let outcomes = std::fs::read_to_string(finished.out.join("apps/sender.stdout")).unwrap();
+    let outcomes = std::fs::read_to_string(finished.out.join("apps/sender.stdout"))
+        .expect("a copy of its stdout");
     let receipts = receipts(&lab.path().join("receipts"));
     truth::holds(&report, &receipts, &outcomes, twins.count, outage);
     assert_eq!(report.warnings, Vec::<String>::new());
@@ -64,7 +65,9 @@ fn confirmed_messages_take_the_other_way_on_loopback() {
 
 #[test]
 fn an_outage_of_the_way_out_alone_gives_the_same_verdicts() {
-    for (policy, lost) in [(Policy::Suspect, Verdict::SilentLoss), (Policy::Fixed, Verdict::Rerouted)] {
+    for (policy, lost) in
+        [(Policy::Suspect, Verdict::SilentLoss), (Policy::Fixed, Verdict::Rerouted)]
+    {
         let lab = Lab::alone();
         let twins = Twins { direction: "egress", ..Twins::new(&lab, policy) };
         let report = judged(&lab, &twins, &[], Outage::Egress);
@@ -137,7 +140,8 @@ fn over_the_cable(address: &str, size: u32) {
     let seen = capture.finish();
     // A long message that is stuck half way breaks its websocket: the rest then goes straight to
     // the other one, and is delivered.
-    let (rerouted, delivered) = (count(&report, Verdict::Rerouted), count(&report, Verdict::Delivered));
+    let (rerouted, delivered) =
+        (count(&report, Verdict::Rerouted), count(&report, Verdict::Delivered));
     assert!(rerouted >= 1 && rerouted + delivered == 12, "{:#?}", report.verdicts);
     let step = &report.steps[0];
     let armed = truth::started_ms(&report) + step.armed_ms.expect("the outage began");

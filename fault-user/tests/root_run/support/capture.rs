@@ -66,7 +66,13 @@ fn open() -> std::io::Result<OwnedFd> {
         check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
         let length = size_of_val(&timeout) as u32;
         let option = (&raw const timeout).cast();
-        check(libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVTIMEO, option, length))?;
+        check(libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            option,
+            length,
+        ))?;
     }
     Ok(socket)
 }

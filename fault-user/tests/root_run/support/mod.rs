@@ -82,7 +82,8 @@ impl Lab {
 
 /// The binary under test.
 pub fn flowfault() -> PathBuf {
-    std::env::var_os("FLOWFAULT_BIN").map_or_else(|| env!("CARGO_BIN_EXE_flowfault").into(), PathBuf::from)
+    std::env::var_os("FLOWFAULT_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_flowfault").into(), PathBuf::from)
 }
 
 /// The messenger; cargo has no variable for examples.

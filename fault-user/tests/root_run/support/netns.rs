@@ -76,7 +76,10 @@ pub const CABLE: &str = "cable0";
 
 /// A veth pair of MTU 1500: 10.77.0.1 and fd77::1 here, .2 and ::2 there. Goes with either end.
 pub fn cable(near: &Netns, far: &Netns) {
-    near.ip(&format!("link add {CABLE} mtu 1500 type veth peer name {CABLE} mtu 1500 netns {}", far.name));
+    near.ip(&format!(
+        "link add {CABLE} mtu 1500 type veth peer name {CABLE} mtu 1500 netns {}",
+        far.name
+    ));
     for (netns, host) in [(near, 1), (far, 2)] {
         netns.ip(&format!("addr add 10.77.0.{host}/24 dev {CABLE}"));
         // Without nodad the address is of no use for the first second.

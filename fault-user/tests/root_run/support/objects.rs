@@ -58,7 +58,9 @@ pub fn traces_of(pid: u32) -> Vec<String> {
     }
     let journal = fs::read_dir("/run/flowfault").into_iter().flatten().flatten();
     let names = journal.map(|e| e.file_name().to_string_lossy().into_owned());
-    found.extend(names.filter(|n| n.starts_with(&format!("{pid}-"))).map(|n| format!("journal {n}")));
+    found.extend(
+        names.filter(|n| n.starts_with(&format!("{pid}-"))).map(|n| format!("journal {n}")),
+    );
     found
 }
 

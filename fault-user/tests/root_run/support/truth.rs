@@ -28,7 +28,8 @@ pub fn receipts(path: &Path) -> Vec<Receipt> {
 
 fn receipt(line: &str) -> Receipt {
     let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-    let text = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key}: {line}")).to_owned();
+    let text =
+        |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key}: {line}")).to_owned();
     let t_ms = value["t_ms"].as_u64().unwrap_or_else(|| panic!("no t_ms: {line}"));
     Receipt { id: text("id"), peer: text("peer"), t_ms }
 }
@@ -66,7 +67,8 @@ pub fn holds(report: &Report, receipts: &[Receipt], outcomes: &str, count: usize
     for n in 1..=count {
         let id = format!("msg-{n}");
         let send = messages.get(id.as_str()).unwrap_or_else(|| panic!("{id} is not judged"));
-        let of_it: Vec<&Receipt> = receipts.iter().filter(|r| r.id == id && r.t_ms as f64 <= end).collect();
+        let of_it: Vec<&Receipt> =
+            receipts.iter().filter(|r| r.id == id && r.t_ms as f64 <= end).collect();
         arrival(send, &of_it, report, outage);
         let ok = matches!(said.get(&id).map(String::as_str), Some("ok" | "sent"));
         let outcome = if ok { Outcome::Ok } else { Outcome::Failed };
@@ -118,8 +120,11 @@ fn flow_of<'a>(receipt: &Receipt, report: &'a Report) -> Option<&'a str> {
 /// The status that the app gave for each id.
 fn said(outcomes: &str) -> BTreeMap<String, String> {
     let lines = outcomes.lines().filter(|l| l.starts_with('{'));
-    let values = lines.map(|l| serde_json::from_str::<Value>(l).unwrap_or_else(|e| panic!("{e}: {l}")));
-    let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_else(|| panic!("no {key}: {v}")).to_owned();
+    let values =
+        lines.map(|l| serde_json::from_str::<Value>(l).unwrap_or_else(|e| panic!("{e}: {l}")));
+    let text = |v: &Value, key: &str| {
+        v[key].as_str().unwrap_or_else(|| panic!("no {key}: {v}")).to_owned()
+    };
     values.map(|v| (text(&v, "id"), text(&v, "status"))).collect()
 }
 
