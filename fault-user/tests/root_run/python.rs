@@ -60,8 +60,20 @@ fn another_program_in_another_language_gets_true_verdicts() {
 
 #[test]
 fn outcomes_that_come_late_from_a_buffer_lead_to_no_wrong_verdict() {
+    says_nothing_wrong("buffered");
+}
+
+#[test]
+#[ignore = "a known bug: sends before their message's window count as keepalives (is_habit), and \
+            messages that arrived are called lost"]
+fn outcomes_that_come_a_little_late_lead_to_no_wrong_verdict() {
+    says_nothing_wrong("dawdle");
+}
+
+/// Less may be known of an app whose lines come late, but nothing false.
+fn says_nothing_wrong(habit: &str) {
     let lab = Lab::alone();
-    let finished = second_of_two(&lab, "buffered");
+    let finished = second_of_two(&lab, habit);
     let report = finished.report();
     let receipts = receipts(&lab.path().join("receipts"));
     let messages = messages(&report);
