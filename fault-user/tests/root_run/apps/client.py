@@ -38,6 +38,9 @@ def send(connection, answers, name):
 def main():
     host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     buffered = "buffered" in sys.argv[4:]
+    if buffered:
+        # Whatever PYTHONUNBUFFERED says in the environment.
+        sys.stdout = open(1, "w", buffering=1 << 16)
     first = socket.create_connection((host, port))
     second = socket.create_connection((host, port))
     print("connected", file=sys.stderr, flush=True)
