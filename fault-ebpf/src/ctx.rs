@@ -10,6 +10,9 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::TcContext;
 
+/// `sk->sk_type` of TCP sockets (bits/socket_type.h).
+const SOCK_STREAM: u32 = 1;
+
 /// A packet at TC.
 #[derive(Clone, Copy)]
 pub struct Skb(*mut __sk_buff);
@@ -91,7 +94,9 @@ impl Skb {
                 return 0;
             }
             let sk = bpf_sk_fullsock(sk);
-            if sk.is_null() {
+            // The kernel's own socket for resets claims to be TCP, but is a raw one without any
+            // of TCP's fields: what lies there is not a count.
+            if sk.is_null() || (*sk).type_ != SOCK_STREAM {
                 return 0;
             }
             let tp: *mut bpf_tcp_sock = tcp_sock(sk);

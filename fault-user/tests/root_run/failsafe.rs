@@ -55,7 +55,8 @@ fn interrupted(signal: Signal) -> Finished {
     assert!(report.steps[0].armed_ms.is_some(), "{report:#?}");
     assert!(finished.out.join("report.html").exists() && finished.out.join("junit.xml").exists());
     for app in &report.apps {
-        let gone = !fs::exists(format!("/proc/{}", app.pid.expect("it was started"))).unwrap();
+        let gone = !fs::exists(format!("/proc/{}", app.pid.expect("it was started")))
+            .expect("/proc is readable");
         assert!(gone, "{app:?} still runs");
     }
     lab.close();

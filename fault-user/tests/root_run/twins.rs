@@ -25,7 +25,8 @@ fn judged(lab: &Lab, twins: &Twins<'_>, options: &[&str], outage: Outage) -> Rep
     let run = Run::start(lab, "out", &twins.text(), options);
     let finished = run.finish();
     let report = finished.expect(0);
-    let outcomes = std::fs::read_to_string(finished.out.join("apps/sender.stdout")).unwrap();
+    let outcomes = std::fs::read_to_string(finished.out.join("apps/sender.stdout"))
+        .expect("a copy of its stdout");
     let receipts = receipts(&lab.path().join("receipts"));
     truth::holds(&report, &receipts, &outcomes, twins.count, outage);
     assert_eq!(report.warnings, Vec::<String>::new());

@@ -1,7 +1,8 @@
 """Two blocking connections to one port; each message goes over the second and waits for an
 answer. Written by other means than the messenger: no TLS, no frames, no event loop.
 
-Arguments: HOST PORT COUNT [buffered]; with `buffered` stdout is left to Python's buffer.
+Arguments: HOST PORT COUNT [buffered | dawdle]; with `buffered` stdout is left to Python's buffer,
+with `dawdle` each line comes 5 ms after what it tells, as from a process that was preempted.
 """
 
 import json
@@ -37,6 +38,9 @@ def send(connection, answers, name):
 def main():
     host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     buffered = "buffered" in sys.argv[4:]
+    if buffered:
+        # Whatever PYTHONUNBUFFERED says in the environment.
+        sys.stdout = open(1, "w", buffering=1 << 16)
     first = socket.create_connection((host, port))
     second = socket.create_connection((host, port))
     print("connected", file=sys.stderr, flush=True)
@@ -44,6 +48,8 @@ def main():
     for number in range(1, count + 1):
         next_at = time.monotonic() + INTERVAL
         outcome = send(second, answers, f"msg-{number}")
+        if "dawdle" in sys.argv[4:]:
+            time.sleep(0.005)
         print(json.dumps(outcome), flush=not buffered)
         time.sleep(max(0, next_at - time.monotonic()))
     first.close()

@@ -25,6 +25,8 @@ def connect(address, marked, timeout):
         note["connected"] = True
     except TimeoutError:
         note["connected"] = False
+    if marked:
+        time.sleep(TIMEOUT)  # one that is named only after its SYN must still be there then
     connection.close()
     return note
 

@@ -23,9 +23,9 @@ def tcp_info(connection):
     return info | {name: struct.unpack_from("=Q", raw, at)[0] for name, at in LONGS.items()}
 
 
-def send(connection, name):
+def send(connection, name, size=100):
     begun = time.monotonic()
-    connection.sendall(f"{name} {'x' * 100}\n".encode())
+    connection.sendall(f"{name} {'x' * size}\n".encode())
     elapsed = (time.monotonic() - begun) * 1000
     print(json.dumps({"id": name, "status": "ok", "elapsed_ms": round(elapsed, 3)}), flush=True)
     # Apart, so that flowfault can tell which bytes are whose.
@@ -43,7 +43,8 @@ def main():
     while not os.path.exists(go):
         time.sleep(0.01)
     for name, connection in both.items():
-        send(connection, f"{name}-during")
+        # Longer, so that flowfault cannot take two sends of one size for keepalives.
+        send(connection, f"{name}-during", 150)
     with open(samples, "w") as notes:
         for _ in range(32):
             for name, connection in both.items():
