@@ -108,7 +108,8 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
         said.sort_by_key(|m| (m.t0, m.t1));
         let claimed = messages::claim(&mine, &said);
         let judged = judged(&mine, &said, &claimed, facts);
-        let ctx = report::Context { facts, flows, mine: &mine, sockets: &sockets };
+        let rest = unlogged::groups(&mine, &claimed);
+        let ctx = report::Context { facts, flows, mine: &mine, sockets: &sockets, rest: &rest };
         let lines = by_id(&judged);
         for (i, j) in judged.iter().enumerate() {
             let later = retries(&judged, &lines[j.message.id.as_str()], i);
@@ -116,7 +117,6 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
             sends.push(send);
             warnings.extend(warning);
         }
-        let rest = unlogged::groups(&mine, &claimed);
         sends.extend(rest.iter().map(|g| ctx.unlogged(&Attempt::of_group(mine[g.flow], g, facts))));
     }
     sends.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));

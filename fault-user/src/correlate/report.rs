@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attempts::Attempt;
 use super::cause::{self, Reason};
+use super::unlogged::Group;
 use super::{Facts, Judged, verdict, why};
 use crate::ledger::flow::FlowRecord;
 use crate::report::model::SendReport;
@@ -16,6 +17,8 @@ pub(super) struct Context<'a> {
     pub flows: &'a [FlowRecord],
     pub mine: &'a [&'a FlowRecord],
     pub sockets: &'a BTreeMap<u64, String>,
+    /// Sends of the app that no message claims.
+    pub rest: &'a [Group],
 }
 
 impl Context<'_> {
@@ -24,7 +27,7 @@ impl Context<'_> {
     pub(super) fn message(&self, j: &Judged, later: &[&Attempt]) -> (SendReport, Option<String>) {
         let message = j.message;
         let judgement = verdict::judge(message.outcome, &j.attempts, later);
-        let gap = self.in_gap(j);
+        let gap = self.in_gap(j) || self.may_be_among_the_rest(j);
         let since = message.timing_given.then_some(message.t0);
         let about = judgement.about.map(|i| &j.attempts[i]);
         let reason = about.map(|a| cause::find(a, since));
@@ -51,6 +54,15 @@ impl Context<'_> {
     fn in_gap(&self, j: &Judged) -> bool {
         let known = |cookie: u64| self.flows.iter().any(|f| f.cookie == cookie);
         verdict::in_gap(j.message, &j.attempts, self.mine, known, self.facts)
+    }
+
+    /// Whether a message that seems to have sent nothing may be one of the sends that nobody
+    /// claims: its line came long after it, from a buffer. Then nothing is proven.
+    fn may_be_among_the_rest(&self, j: &Judged) -> bool {
+        let message = j.message;
+        let size = |g: &Group| (g.range.end - g.range.start) as u64;
+        let fits = |g: &Group| g.from <= message.t1 && size(g) >= message.bytes.unwrap_or(1);
+        j.attempts.is_empty() && self.rest.iter().any(fits)
     }
 
     /// Times and counts over all attempts of a message.
@@ -114,6 +126,12 @@ impl Context<'_> {
     ) -> String {
         let said = why::said(j.message);
         let Some((about, reason)) = about else {
+            if self.may_be_among_the_rest(j) {
+                return format!(
+                    "no send was found in its time, and others are unclaimed: does the app buffer \
+                     its output? {said}"
+                );
+            }
             return format!("no byte of it was ever handed to a socket; {said}");
         };
         let mut text = why::attempt(about, reason, &self.facts.names, self.facts.end);
@@ -137,10 +155,16 @@ impl Context<'_> {
 
     fn warning(&self, send: &SendReport, j: &Judged) -> Option<String> {
         let nothing = j.attempts.is_empty() && send.outcome == Outcome::Ok;
+        let (app, id) = (&send.app, &j.message.id);
+        if nothing && self.may_be_among_the_rest(j) {
+            return Some(format!(
+                "app {app} says ok for `{id}`, but no send was found in its time: if the app buffers \
+                 its output, its lines come too late to be matched (write them unbuffered)"
+            ));
+        }
         if !nothing || send.verdict == Verdict::Unknown {
             return None;
         }
-        let (app, id) = (&send.app, &j.message.id);
         let passed_over = match j.foreign {
             0 => String::new(),
             n => format!(

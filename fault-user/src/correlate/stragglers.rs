@@ -13,6 +13,9 @@ use super::runs;
 
 /// How far outside, ns.
 const REACH: u64 = 50_000_000;
+/// So near it is the message's even if sends of that size are common: an app that was preempted
+/// before it wrote its line, time and again, makes its own messages look like a habit. ns.
+const NEAR: u64 = 10_000_000;
 
 impl Table<'_> {
     /// Lets every message without a send look around.
@@ -42,7 +45,7 @@ impl Table<'_> {
             Some(bytes) => runs::all(sends, &free, bytes),
             None => free
                 .into_iter()
-                .filter(|&s| !self.is_habit(flow, sends[s].len()))
+                .filter(|&s| off(s) <= NEAR || !self.is_habit(flow, sends[s].len()))
                 .map(|s| vec![s])
                 .collect(),
         };

@@ -47,8 +47,6 @@ fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
 }
 
 #[test]
-#[ignore = "two known bugs: late lines (below), and copies sent after the faults were lifted at the \
-            run's end turn clean_failure into ambiguous_failure"]
 fn another_program_in_another_language_gets_true_verdicts() {
     let lab = Lab::alone();
     let finished = second_of_two(&lab, "");
@@ -61,14 +59,11 @@ fn another_program_in_another_language_gets_true_verdicts() {
 }
 
 #[test]
-#[ignore = "a known bug: messages whose lines come much later are called lost, though they arrived"]
 fn outcomes_that_come_late_from_a_buffer_lead_to_no_wrong_verdict() {
     says_nothing_wrong("buffered");
 }
 
 #[test]
-#[ignore = "a known bug: sends before their message's window count as keepalives (is_habit), and \
-            messages that arrived are called lost"]
 fn outcomes_that_come_a_little_late_lead_to_no_wrong_verdict() {
     says_nothing_wrong("dawdle");
 }
