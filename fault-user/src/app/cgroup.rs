@@ -170,11 +170,6 @@ impl AppCgroup {
             .map_err(AppError::io(format!("open {}", path.display())))
     }
 
-    /// Processes in it now.
-    pub fn pids(&self) -> Vec<i32> {
-        pids(&self.dir)
-    }
-
     /// Kills all of its processes.
     pub fn kill(&self) {
         kill(&self.dir);

@@ -160,11 +160,6 @@ impl Supervisor {
     pub fn kill(&self, app: usize) {
         self.apps[app].cgroup.kill();
     }
-
-    /// Whether processes of the app are left (its children may outlive it).
-    pub fn has_processes(&self, app: usize) -> bool {
-        !self.apps[app].cgroup.pids().is_empty()
-    }
 }
 
 /// Waits until each reader has read what there was.

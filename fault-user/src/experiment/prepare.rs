@@ -11,7 +11,6 @@ use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
 use super::{Options, RunError};
 use crate::app::cgroup::RunCgroup;
-use crate::app::output::Stream;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
 use crate::plan::{self, Plan};
@@ -194,8 +193,7 @@ fn register_apps(
         if set == MarkerSet::EMPTY {
             continue;
         }
-        for (stream, channel) in supervisor.channels(app) {
-            debug_assert!(Stream::BOTH.contains(&stream));
+        for (_, channel) in supervisor.channels(app) {
             if let Some(cookie) = channel.cookie() {
                 kernel.watch_output(channel.ours.as_ref(), cookie, &set)?;
             }
