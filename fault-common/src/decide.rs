@@ -1,8 +1,11 @@
-//! The fate of a packet: one pure function, the same in the kernel, the oracle and the audit.
+//! The fate of a packet at the hook: one pure function, the same in the kernel, the oracle and
+//! the audit. What needs more than a verdict is [`crate::fate`]'s, in the delay line.
 
+use crate::event::tcp;
 use crate::rng;
 use crate::rule::{
-    CHAIN_LEN, Chain, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, NTH_LEN, P_ALWAYS, Rule,
+    CHAIN_LEN, Chain, DELAY, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, NTH_LEN, P_ALWAYS,
+    Rule, WHEN_ACK_ONLY, WHEN_ANY, WHEN_DATA, WHEN_RST, WHEN_SYN, WHEN_SYN_ACK,
 };
 
 /// What a decision may look at.
@@ -21,6 +24,31 @@ pub struct Facts {
     pub attempt: u32,
     /// Wire packets that the packet stands for, at least 1.
     pub segs: u32,
+    /// What [`classes`] says of it.
+    pub classes: u32,
+}
+
+/// Bit of [`classes`]: it is TCP. Not a condition that a rule can have. Not the top bit: without
+/// 32-bit jumps LLVM (22, alu32) compares a zero-extended register with the sign-extended constant
+/// `1 << 31`, which never is equal.
+const IS_TCP: u32 = 30;
+
+/// Which of the `WHEN_*` conditions a packet fulfils, one bit each. Asked once per packet: a
+/// comparison per rule would multiply what the verifier has to walk.
+#[inline(always)]
+pub const fn classes(is_tcp: bool, flags: u8, has_data: bool) -> u32 {
+    let (tcp, data) = (is_tcp as u32, has_data as u32);
+    let syn = (flags & tcp::SYN != 0) as u32;
+    let ack = (flags & tcp::ACK != 0) as u32;
+    let rst = (flags & tcp::RST != 0) as u32;
+    let control = (flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0) as u32;
+    1 << WHEN_ANY
+        | (tcp & syn) << WHEN_SYN
+        | (tcp & syn & ack) << WHEN_SYN_ACK
+        | (tcp & data) << WHEN_DATA
+        | (tcp & ack & (data ^ 1) & (control ^ 1)) << WHEN_ACK_ONLY
+        | (tcp & rst) << WHEN_RST
+        | tcp << IS_TCP
 }
 
 /// Set in [`Facts::pos`] of a packet without a byte of a stream: a pure acknowledgement, a
@@ -37,10 +65,10 @@ pub enum Fate {
     Drop(u32),
 }
 
-/// Whether `rule` counts packets, and so needs [`decide_rule`]'s `seen`.
+/// Whether rules of that kind count packets, and so need [`decide_rule`]'s `seen`.
 #[inline(always)]
-pub const fn needs_ordinal(rule: &Rule) -> bool {
-    matches!(rule.kind, LOSS_EVERY | LOSS_FIRST | LOSS_NTH)
+pub const fn needs_ordinal(kind: u32) -> bool {
+    matches!(kind, LOSS_EVERY | LOSS_FIRST | LOSS_NTH)
 }
 
 /// Whether `rule` is a game of chance, and so needs the attempt.
@@ -49,12 +77,38 @@ pub const fn needs_attempt(rule: &Rule) -> bool {
     rule.kind == LOSS_RANDOM && rule.p32 < P_ALWAYS
 }
 
+/// 1 if `rule` means packets like this one, else 0: others pass it by, uncounted. A number, so
+/// that no branch comes of it.
+#[inline(always)]
+pub const fn means(rule: &Rule, facts: &Facts) -> u32 {
+    meant(rule, facts.classes)
+}
+
+/// The same for a packet of these [`classes`].
+#[inline(always)]
+pub const fn meant(rule: &Rule, classes: u32) -> u32 {
+    classes >> (rule.when & 31) & 1
+}
+
+/// Whether a stall of the chain rewrites the packet's window. Not that of a SYN, which is not
+/// scaled, and a zero there would hold the first data for ever; nor that of a reset, which has none.
+#[inline(always)]
+pub const fn stalls(chain: &Chain, facts: &Facts) -> bool {
+    const SPARED: u32 = 1 << WHEN_SYN | 1 << WHEN_RST;
+    chain.stall != 0 && facts.classes & (1 << IS_TCP | SPARED) == 1 << IS_TCP
+}
+
 /// Whether `rule` loses the packet. `seen` is the number of wire packets that the rule had
 /// judged on this socket before; the packet then is number `seen + 1` to `seen + segs`.
 #[inline(always)]
 pub fn decide_rule(rule: &Rule, facts: &Facts, seen: u64) -> bool {
+    decide_kind(rule.kind, rule, facts, seen)
+}
+
+#[inline(always)]
+fn decide_kind(kind: u32, rule: &Rule, facts: &Facts, seen: u64) -> bool {
     let last = seen + facts.segs as u64;
-    match rule.kind {
+    match kind {
         LOSS_RANDOM if rule.p32 >= P_ALWAYS => true,
         LOSS_RANDOM => {
             let key = rng::key(facts.seed, rule.id, facts.flow, facts.nth);
@@ -96,13 +150,23 @@ pub fn decide(chain: &Chain, facts: &Facts, mut seen: impl FnMut(u32, &Rule) -> 
             break;
         }
         let rule = &chain.rules[i];
-        let before = if needs_ordinal(rule) { seen(i as u32, rule) } else { 0 };
-        if decide_rule(rule, facts, before) {
+        let kind = rule.kind * means(rule, facts);
+        let before = if needs_ordinal(kind) { seen(i as u32, rule) } else { 0 };
+        if decide_kind(kind, rule, facts, before) {
             return Fate::Drop(i as u32);
         }
         i += 1;
     }
     Fate::Pass
+}
+
+/// How long the chain's rule at `i` holds a packet of these [`classes`], ns; 0 for any other rule
+/// than a [`DELAY`]. A packet is held for the sum.
+#[inline(always)]
+pub fn held(chain: &Chain, i: usize, classes: u32) -> u64 {
+    let rule = &chain.rules[i & (CHAIN_LEN - 1)];
+    let counts = (i as u32) < chain.len && rule.kind == DELAY;
+    rule.arg * counts as u64 * meant(rule, classes) as u64
 }
 
 #[cfg(test)]
@@ -112,7 +176,15 @@ mod tests {
     use super::*;
 
     fn facts(segs: u32) -> Facts {
-        Facts { seed: 7, flow: 0, nth: 2, pos: 0, attempt: 0, segs }
+        Facts {
+            seed: 7,
+            flow: 0,
+            nth: 2,
+            pos: 0,
+            attempt: 0,
+            segs,
+            classes: classes(true, tcp::ACK, true),
+        }
     }
 
     fn rule(kind: u32, arg: u64) -> Rule {
@@ -162,6 +234,63 @@ mod tests {
         );
         assert_eq!(asked, [0]);
         assert_eq!(decide(&chain, &facts(1), |_, _| 5), Fate::Drop(1));
+    }
+
+    #[test]
+    fn a_rule_for_some_segments_does_not_count_the_others() {
+        let kinds: [(u8, bool); 6] = [
+            (tcp::SYN, false),
+            (tcp::SYN | tcp::ACK, false),
+            (tcp::ACK, true),
+            (tcp::ACK, false),
+            (tcp::ACK | tcp::FIN, false),
+            (tcp::RST | tcp::ACK, false),
+        ];
+        let of = |is_tcp, flags, data| Facts { classes: classes(is_tcp, flags, data), ..facts(1) };
+        let meant = |when| {
+            let rule = Rule { when, ..rule(LOSS_FIRST, 1) };
+            kinds.map(|(flags, data)| means(&rule, &of(true, flags, data)) == 1)
+        };
+        assert_eq!(meant(WHEN_ANY), [true; 6]);
+        assert_eq!(meant(WHEN_SYN), [true, true, false, false, false, false]);
+        assert_eq!(meant(WHEN_SYN_ACK), [false, true, false, false, false, false]);
+        assert_eq!(meant(WHEN_DATA), [false, false, true, false, false, false]);
+        assert_eq!(meant(WHEN_ACK_ONLY), [false, false, false, true, false, false]);
+        assert_eq!(meant(WHEN_RST), [false, false, false, false, false, true]);
+        assert_eq!(meant(WHEN_RST + 1), [false; 6]);
+        let mut chain = Chain::EMPTY;
+        (chain.len, chain.rules[0]) = (1, Rule { when: WHEN_RST, ..rule(LOSS_FIRST, 1) });
+        let ask = |f: &Facts| decide(&chain, f, |_, _| 0);
+        assert_eq!(ask(&facts(1)), Fate::Pass);
+        assert_eq!(ask(&of(true, tcp::RST, false)), Fate::Drop(0));
+        assert_eq!(ask(&of(false, tcp::RST, false)), Fate::Pass);
+    }
+
+    #[test]
+    fn delays_add_up_for_those_that_they_mean() {
+        let mut chain = Chain { len: 2, ..Chain::EMPTY };
+        chain.rules[0] = rule(DELAY, 300);
+        chain.rules[1] = Rule { when: WHEN_SYN, ..rule(DELAY, 40) };
+        chain.rules[2] = rule(DELAY, 1);
+        let sum = |f: &Facts| (0..CHAIN_LEN).map(|i| held(&chain, i, f.classes)).sum::<u64>();
+        assert_eq!(sum(&facts(3)), 300);
+        let syn = Facts { classes: classes(true, tcp::SYN, false), ..facts(1) };
+        assert_eq!(sum(&syn), 340);
+        assert_eq!(decide(&chain, &syn, |_, _| 0), Fate::Pass);
+    }
+
+    #[test]
+    fn a_stall_spares_what_opens_and_what_ends_a_connection() {
+        let mut chain = Chain::EMPTY;
+        chain.stall = 7;
+        assert!(stalls(&chain, &facts(1)));
+        for flags in [tcp::SYN, tcp::SYN | tcp::ACK, tcp::RST] {
+            let spared = Facts { classes: classes(true, flags, false), ..facts(1) };
+            assert!(!stalls(&chain, &spared));
+        }
+        let datagram = Facts { classes: classes(false, 0, true), ..facts(1) };
+        assert!(!stalls(&chain, &datagram));
+        assert!(!stalls(&Chain::EMPTY, &facts(1)));
     }
 
     /// p = 0.3 over n = 100 000 positions: the standard deviation is sqrt(n p (1-p)) = 145, so

@@ -28,6 +28,8 @@ pub const KIND_OVERFLOW: u8 = 9;
 pub const VERDICT_PASS: u8 = 0;
 /// The packet was lost in the (pretended) network.
 pub const VERDICT_DROP: u8 = 1;
+/// The packet goes on, but its receiver's stack will discard it: its checksum is wrong.
+pub const VERDICT_DISCARDED: u8 = 2;
 
 /// `rule` of an event that no rule caused.
 pub const NO_RULE: u32 = u32::MAX;
@@ -64,9 +66,10 @@ pub struct Event {
     pub flow: u32,
     /// App index of the plan.
     pub app: u32,
-    /// Rule id, or [`NO_RULE`].
+    /// Rule id, or [`NO_RULE`]. With [`VERDICT_PASS`]: it did something else to the packet.
     pub rule: u32,
-    /// TCP sequence number of the first payload byte (SYN and FIN excluded), or per kind.
+    /// TCP sequence number of the first payload byte (SYN and FIN excluded), or per kind. Of a UDP
+    /// datagram on its way out: the payload bytes of its flow before it.
     pub seq: u32,
     /// Payload bytes (packets).
     pub len: u32,
@@ -76,7 +79,7 @@ pub struct Event {
     pub ret: i32,
     /// total_retrans of the socket as TCP counts it (Tx, Closed).
     pub retrans: u32,
-    /// Per kind.
+    /// Per kind; of a packet that was in the delay line for how long, in us.
     pub aux: u32,
     /// Local port, host order.
     pub lport: u16,

@@ -4,15 +4,16 @@
 use core::mem::{offset_of, size_of};
 
 use crate::event::{Event, SocketEvent};
+use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
-    ArmKey, AttemptKey, MarkerEntry, MarkerSet, RemoteKey, SeenKey, Selector, SelectorState,
-    SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, LastSegment, MarkerEntry, MarkerSet, RemoteKey,
+    SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 3;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -21,18 +22,25 @@ const _: () = {
     assert!(offset_of!(Event, slot) == 32);
     assert!(size_of::<SocketEvent>() == 80 + 32);
     assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
-    assert!(size_of::<Chain>() == 8 + CHAIN_LEN * size_of::<Rule>());
+    assert!(size_of::<Chain>() == 16 + CHAIN_LEN * size_of::<Rule>());
     assert!(size_of::<Selector>() == 8 * 4 + 16);
     assert!(size_of::<SelectorState>() == 24);
     assert!(size_of::<RemoteKey>() == 20);
     assert!(size_of::<Tuple>() == 40);
-    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8);
+    assert!(size_of::<DatagramKey>() == 8 + 16 + 2 * 4);
+    assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8 + 2 * 20);
+    assert!(size_of::<LastSegment>() == 20);
+    assert!(size_of::<Handed>() == 80);
+    assert!(size_of::<Back>() == 24);
+    assert!(size_of::<Waiting>() == 8 + 80 + 8 + 24);
+    assert!(size_of::<Transit>() == 40);
     assert!(size_of::<ArmKey>() == 8);
     assert!(size_of::<SeenKey>() == 8);
     assert!(size_of::<AttemptKey>() == 8);
     assert!(size_of::<MarkerEntry>() == 24);
     assert!(size_of::<MarkerSet>() == 96);
-    assert!(size_of::<SlotCounters>() == 48);
+    assert!(size_of::<SlotCounters>() == 64);
     assert!(size_of::<RuleCounters>() == 24);
 };
 
@@ -51,12 +59,18 @@ mod pod {
     pod!(
         Event,
         SocketEvent,
+        Handed,
+        Back,
+        Waiting,
+        Transit,
         Rule,
         Chain,
         Selector,
         SelectorState,
         RemoteKey,
         Tuple,
+        DatagramKey,
+        Datagrams,
         SocketEntry,
         ArmKey,
         SeenKey,

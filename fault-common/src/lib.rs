@@ -7,7 +7,9 @@
 
 pub mod decide;
 pub mod event;
+pub mod fate;
 pub mod layout;
+pub mod line;
 pub mod rng;
 pub mod rule;
 pub mod stats;

@@ -18,12 +18,27 @@ pub const fn key(seed: u64, rule: u32, flow: u32, nth: u32) -> u64 {
     mix(mix(seed ^ ((rule as u64) << 32)) ^ ((flow as u64) << 32 | nth as u64))
 }
 
+/// A key for another use of the same rule: draws under it are independent of those under `key`.
+/// `purpose` tells the uses apart and is not 0.
+#[inline(always)]
+pub const fn sub(key: u64, purpose: u64) -> u64 {
+    mix(key ^ purpose)
+}
+
 /// 32 random bits for a stream position and attempt under `key`.
 ///
 /// The attempt is part of it: a bare position would lose every retransmission again.
 #[inline(always)]
 pub const fn draw(key: u64, pos: u64, attempt: u32) -> u32 {
-    (mix(key ^ pos ^ ((attempt as u64) << 48)) >> 32) as u32
+    (draw64(key, pos, attempt) >> 32) as u32
+}
+
+/// 64 of them; the upper half is what [`draw`] gives.
+#[inline(always)]
+pub const fn draw64(key: u64, pos: u64, attempt: u32) -> u64 {
+    // Rotated, not shifted: all datagrams of a flow stand at one position, and a count cut to
+    // 16 bits would give them the same draws again after 65536.
+    mix(key ^ pos ^ (attempt as u64).rotate_left(48))
 }
 
 #[cfg(test)]
@@ -48,6 +63,9 @@ mod tests {
             draw(key(7, 1, 2, 4), 1000, 0),
             draw(key(7, 1, 2, 3), 1001, 0),
             draw(key(7, 1, 2, 3), 1000, 1),
+            draw(key(7, 1, 2, 3), 1000, 1 << 16),
+            draw(sub(key(7, 1, 2, 3), 1), 1000, 0),
+            draw(sub(key(7, 1, 2, 3), 2), 1000, 0),
         ] {
             assert_ne!(base, other);
         }

@@ -40,6 +40,31 @@ pub const LOSS_FIRST: u32 = 3;
 /// [`Rule::kind`]: lose the packets listed in `nth` (counted from 1).
 pub const LOSS_NTH: u32 = 4;
 
+/// [`Rule::kind`]: hold the packet for `arg` ns; only in a chain with [`VIA_FQ`].
+pub const DELAY: u32 = 5;
+
+/// [`Rule::when`]: every packet.
+pub const WHEN_ANY: u32 = 0;
+/// [`Rule::when`]: TCP with the SYN flag.
+pub const WHEN_SYN: u32 = 1;
+/// [`Rule::when`]: TCP with SYN and ACK.
+pub const WHEN_SYN_ACK: u32 = 2;
+/// [`Rule::when`]: TCP with payload.
+pub const WHEN_DATA: u32 = 3;
+/// [`Rule::when`]: TCP without payload, SYN, FIN and RST.
+pub const WHEN_ACK_ONLY: u32 = 4;
+/// [`Rule::when`]: TCP with the RST flag.
+pub const WHEN_RST: u32 = 5;
+
+/// [`Chain::via`]: what no rule of the chain ends goes on.
+pub const VIA_HOOK: u32 = 0;
+/// [`Chain::via`]: what no rule of the chain ends goes through the delay line, which has the
+/// other faults.
+pub const VIA_LINE: u32 = 1;
+/// [`Chain::via`]: every packet goes through the line, which is the qdisc fq; the rules are
+/// [`DELAY`]s.
+pub const VIA_FQ: u32 = 2;
+
 /// [`Rule::p32`] that means "always": 2^32, one more than any 32-bit hash.
 pub const P_ALWAYS: u64 = 1 << 32;
 
@@ -57,8 +82,8 @@ pub struct Rule {
     pub arg: u64,
     /// Used entries of `nth`.
     pub nth_len: u32,
-    /// Padding, zero.
-    pub _pad: u32,
+    /// One of the `WHEN_*` numbers: which packets it judges.
+    pub when: u32,
     /// Packet numbers, sorted.
     pub nth: [u64; NTH_LEN],
 }
@@ -66,7 +91,7 @@ pub struct Rule {
 impl Rule {
     /// A rule that never fires.
     pub const NONE: Self =
-        Self { kind: 0, id: 0, p32: 0, arg: 0, nth_len: 0, _pad: 0, nth: [0; NTH_LEN] };
+        Self { kind: 0, id: 0, p32: 0, arg: 0, nth_len: 0, when: 0, nth: [0; NTH_LEN] };
 }
 
 /// The rules of one flow and direction, in stacking order.
@@ -75,6 +100,10 @@ impl Rule {
 pub struct Chain {
     /// Used entries of `rules`.
     pub len: u32,
+    /// One of the `VIA_*` numbers.
+    pub via: u32,
+    /// Id of the rule that wants the receive window to be zero, plus 1; 0: none does.
+    pub stall: u32,
     /// Padding, zero.
     pub _pad: u32,
     /// The rules.
@@ -83,7 +112,8 @@ pub struct Chain {
 
 impl Chain {
     /// No fault at all.
-    pub const EMPTY: Self = Self { len: 0, _pad: 0, rules: [Rule::NONE; CHAIN_LEN] };
+    pub const EMPTY: Self =
+        Self { len: 0, via: VIA_HOOK, stall: 0, _pad: 0, rules: [Rule::NONE; CHAIN_LEN] };
 }
 
 /// Where the chain of a flow and direction stands in the table, for the epoch's bank.

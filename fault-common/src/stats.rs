@@ -16,6 +16,10 @@ pub struct SlotCounters {
     pub lost_first: u64,
     /// And of the last.
     pub lost_last: u64,
+    /// Of `packets`: held by a rule (fq).
+    pub delayed: u64,
+    /// Of `packets`: lost because the line had no room (fq).
+    pub overflowed: u64,
 }
 
 impl SlotCounters {
@@ -24,6 +28,8 @@ impl SlotCounters {
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.dropped += other.dropped;
+        self.delayed += other.delayed;
+        self.overflowed += other.overflowed;
         if other.lost_events > 0 {
             let none_yet = self.lost_events == 0;
             self.lost_first =
@@ -64,10 +70,16 @@ pub enum Global {
     Matched = 5,
     /// Packets on which a rule acted.
     Acted = 6,
+    /// Packets (of the stack, not of the wire) handed to the delay line.
+    Handed = 7,
+    /// Packets that should have gone through the delay line and went past it, for it was gone.
+    LineGone = 8,
+    /// Packets whose window could not be rewritten, and passed as they were.
+    Unstalled = 9,
 }
 
 /// Number of [`Global`] counters.
-pub const GLOBALS: u32 = 7;
+pub const GLOBALS: u32 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -13,13 +13,16 @@ pub const fn v4(be: u32) -> Addr {
     [0, 0, V4_MAPPED, be]
 }
 
-/// `app` of a selector that does not care.
+/// `app` of a selector that does not care; any number from [`MAX_APPS`] on is taken so.
 pub const ANY_APP: u32 = u32::MAX;
 /// Selectors that one run may have. The program that picks walks them all, and what the verifier
 /// has to walk grows with their square: 32 are over its 1 000 000 instructions.
 pub const MAX_SELECTORS: u32 = 16;
 /// Apps that one run may have.
 pub const MAX_APPS: u32 = 64;
+
+/// Raw sockets of flowfault that one run may have.
+pub const MAX_EXEMPT: u32 = 8;
 
 /// Only connections to one of the remotes of bit `remote` in the remotes table.
 pub const SEL_REMOTE: u32 = 1 << 0;
@@ -125,6 +128,51 @@ pub const SOCKET_IRS: u32 = 1 << 2;
 pub const SOCKET_PICKED: u32 = 1 << 3;
 /// It has given its role back: the app has closed it, though TCP may not be done with it.
 pub const SOCKET_LEFT: u32 = 1 << 4;
+/// It is a UDP socket, or one of its remotes: see [`DatagramKey`].
+pub const SOCKET_DATAGRAM: u32 = 1 << 5;
+
+/// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
+/// socket's cookie for its number in the sockets table; each further one has this bit and its slot.
+/// No cookie is so large (the kernel counts them up from 1), and a double holds it exactly, so that
+/// JSON does, too.
+pub const FURTHER_REMOTE: u64 = 1 << 52;
+/// Remotes of one UDP socket that can be selected: as many are walked when it is closed.
+pub const MAX_REMOTES: u32 = 64;
+
+/// Key of the table of datagram flows. With an address and port of zero: the first of the list of
+/// the socket's remotes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatagramKey {
+    /// Cookie of the socket.
+    pub cookie: u64,
+    /// Remote address.
+    pub raddr: Addr,
+    /// Remote port, host order.
+    pub rport: u32,
+    /// Padding, zero.
+    pub _pad: u32,
+}
+
+/// Value of the table of datagram flows.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Datagrams {
+    /// Its key in the sockets table. Of the first of the list: how many follow.
+    pub id: u64,
+    /// Payload bytes that have come to TC egress: the position of the next datagram.
+    pub sent: u64,
+    /// Datagrams that found it without a name: the first of them gives it one.
+    pub named: u64,
+    /// Local address of the last datagram.
+    pub laddr: Addr,
+    /// Local port of the last datagram, host order; 0: there has been none.
+    pub lport: u32,
+    /// Port of the next remote in the list of the socket; 0: it is the last.
+    pub next_port: u32,
+    /// Address of the next remote.
+    pub next: Addr,
+}
 
 /// Value of the sockets table; the key is the cookie.
 #[repr(C)]
@@ -158,6 +206,34 @@ pub struct SocketEntry {
     pub raddr: Addr,
     /// tgid << 32 | tid of the caller of the last connect().
     pub pid_tgid: u64,
+    /// The last TCP segment of each direction.
+    pub last: [LastSegment; 2],
+}
+
+/// [`LastSegment::flags`]: there has been one.
+pub const LAST_SEEN: u16 = 1 << 0;
+/// [`LastSegment::flags`]: it had the ACK flag.
+pub const LAST_ACK: u16 = 1 << 1;
+/// [`LastSegment::flags`]: it had a timestamp option.
+pub const LAST_TIMESTAMPS: u16 = 1 << 2;
+
+/// What the last TCP segment of a direction said: from it follows which segment the connection
+/// would accept from outside (a reset, a window update).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LastSegment {
+    /// Sequence number after its payload, SYN and FIN.
+    pub end_seq: u32,
+    /// Its acknowledgement number.
+    pub ack: u32,
+    /// TSval of its timestamp option (RFC 7323).
+    pub tsval: u32,
+    /// TSecr of its timestamp option.
+    pub tsecr: u32,
+    /// Its window as it stands in the header, before a stall rewrote it.
+    pub window: u16,
+    /// `LAST_*` bits.
+    pub flags: u16,
 }
 
 /// Key of the table of armed markers.

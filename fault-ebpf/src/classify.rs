@@ -7,9 +7,12 @@ use fault_common::table::{SOCKET_CLOSED, SocketEntry, Tuple};
 
 use crate::atomic;
 use crate::ctx::Skb;
+use crate::datagram;
 use crate::emit;
-use crate::maps::{PORTS, SOCKETS, TUPLES};
-use crate::parse::{self, Facts, IPPROTO_TCP, Ports};
+use crate::maps::{EXEMPT, PORTS, SOCKETS, TUPLES};
+use crate::packet;
+use crate::parse::{self, Facts, IPPROTO_RAW, IPPROTO_TCP, Ports};
+use crate::select;
 
 /// A packet of a known socket.
 pub struct Owned {
@@ -61,7 +64,16 @@ fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
             emit::count(Global::Unparsed, 1);
             return None;
         };
+        let (cookie, socket) = match facts.is_tcp() {
+            true => (cookie, socket),
+            false => datagram::place(skb, cookie, facts)?,
+        };
+        select::adopt(socket);
         return Some(Owned { cookie, socket, facts });
+    }
+    if local == IPPROTO_RAW as u32 && EXEMPT.get_ptr(cookie).is_some() {
+        packet::exempt(skb);
+        return None;
     }
     let facts = parse::parse(skb, l2)?;
     if local == IPPROTO_TCP as u32 {
@@ -94,6 +106,7 @@ fn by_tuple(tuple: &Tuple, facts: &'static mut Facts) -> Option<Owned> {
         unsafe { &*p }
     })?;
     let socket = SOCKETS.get_ptr_mut(cookie)?;
+    select::adopt(socket);
     Some(Owned { cookie, socket, facts })
 }
 

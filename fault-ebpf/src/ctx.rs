@@ -6,20 +6,36 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, bpf_sock, bpf_tcp_sock};
 use aya_ebpf::helpers::generated::{
-    bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_load_bytes, bpf_tcp_sock as tcp_sock,
+    bpf_check_mtu, bpf_clone_redirect, bpf_get_socket_cookie, bpf_l4_csum_replace, bpf_sk_fullsock,
+    bpf_skb_change_type, bpf_skb_load_bytes, bpf_skb_set_tstamp, bpf_skb_store_bytes,
+    bpf_skb_vlan_pop, bpf_skb_vlan_push, bpf_tcp_sock as tcp_sock,
 };
-use aya_ebpf::programs::TcContext;
+use aya_ebpf::programs::{SkBuffContext, TcContext};
 
 /// `sk->sk_type` of TCP sockets (bits/socket_type.h).
 const SOCK_STREAM: u32 = 1;
+/// ETH_P_8021Q in network order, as the helper wants it.
+const ETH_P_8021Q_BE: u16 = 0x8100_u16.to_be();
+/// linux/if_packet.h.
+const PACKET_HOST: u32 = 0;
+const ENODEV: i64 = -19;
+/// bpf.h: BPF_SKB_TSTAMP_UNSPEC (BPF_SKB_CLOCK_REALTIME) and BPF_SKB_TSTAMP_DELIVERY_MONO.
+const TSTAMP_NONE: u32 = 0;
+const TSTAMP_DELIVERY: u32 = 1;
 
-/// A packet at TC.
+/// A packet at TC, or at the cgroup's egress hook.
 #[derive(Clone, Copy)]
 pub struct Skb(*mut __sk_buff);
 
 impl Skb {
     #[inline(always)]
     pub fn new(ctx: &TcContext) -> Self {
+        Self(ctx.as_ptr().cast())
+    }
+
+    /// At the cgroup's hook: begins with the IP header.
+    #[inline(always)]
+    pub fn of_cgroup(ctx: &SkBuffContext) -> Self {
         Self(ctx.as_ptr().cast())
     }
 
@@ -61,6 +77,118 @@ impl Skb {
     pub fn set_tc_index(self, v: u32) {
         // SAFETY: a context field that TC programs may write.
         unsafe { (*self.0).tc_index = v }
+    }
+
+    #[inline(always)]
+    pub fn mark(self) -> u32 {
+        // SAFETY: a readable context field.
+        unsafe { (*self.0).mark }
+    }
+
+    #[inline(always)]
+    pub fn priority(self) -> u32 {
+        // SAFETY: a readable context field.
+        unsafe { (*self.0).priority }
+    }
+
+    /// For a qdisc that goes by it.
+    #[inline(always)]
+    pub fn set_priority(self, v: u32) {
+        // SAFETY: a context field that TC programs may write.
+        unsafe { (*self.0).priority = v }
+    }
+
+    /// Whether it still belongs to a socket: who holds it holds the socket's send buffer.
+    #[inline(always)]
+    pub fn has_socket(self) -> bool {
+        // SAFETY: a readable context pointer.
+        unsafe { !(*self.0).__bindgen_anon_2.sk.is_null() }
+    }
+
+    /// Sets the time at which fq lets it go (CLOCK_MONOTONIC, ns). The helper (5.18) also marks it
+    /// as such a time, which a redirect keeps; a plain write to the field it clears.
+    #[inline(always)]
+    pub fn deliver_at(self, ns: u64) -> bool {
+        // SAFETY: the helper takes the context and refuses what is not IP.
+        unsafe { bpf_skb_set_tstamp(self.0, ns, TSTAMP_DELIVERY) == 0 }
+    }
+
+    /// Takes that time off again.
+    #[inline(always)]
+    pub fn deliver_now(self) -> bool {
+        // SAFETY: as above.
+        unsafe { bpf_skb_set_tstamp(self.0, 0, TSTAMP_NONE) == 0 }
+    }
+
+    /// Sends a copy, which belongs to no socket (__skb_clone), out of an interface. The bytes are
+    /// shared, not copied.
+    #[inline(always)]
+    pub fn send_copy(self, ifindex: u32) -> bool {
+        // SAFETY: the helper takes the context; it invalidates packet pointers, and none is kept.
+        unsafe { bpf_clone_redirect(self.0, ifindex, 0) == 0 }
+    }
+
+    /// The VLAN tag that stands beside the packet, if one does.
+    #[inline(always)]
+    pub fn vlan_tag(self) -> Option<u16> {
+        // SAFETY: readable context fields.
+        unsafe { if (*self.0).vlan_present == 0 { None } else { Some((*self.0).vlan_tci as u16) } }
+    }
+
+    /// Puts a tag on the packet. It goes into the packet itself only where it is written out.
+    #[inline(always)]
+    pub fn push_tag(self, tag: u16) -> bool {
+        // SAFETY: the helper takes the context; it invalidates packet pointers, and none is kept.
+        unsafe { bpf_skb_vlan_push(self.0, ETH_P_8021Q_BE, tag) == 0 }
+    }
+
+    /// Takes the tag off again.
+    #[inline(always)]
+    pub fn pop_tag(self) -> bool {
+        // SAFETY: as above.
+        unsafe { bpf_skb_vlan_pop(self.0) == 0 }
+    }
+
+    /// Makes it a packet for this host again: from the TAP it comes as somebody else's.
+    #[inline(always)]
+    pub fn for_this_host(self) -> bool {
+        // SAFETY: the helper takes the context.
+        unsafe { bpf_skb_change_type(self.0, PACKET_HOST) == 0 }
+    }
+
+    /// Restores what the stack had written on it.
+    #[inline(always)]
+    pub fn restore(self, mark: u32, tc_index: u32, priority: u32) {
+        // SAFETY: context fields that TC programs may write.
+        unsafe {
+            (*self.0).mark = mark;
+            (*self.0).tc_index = tc_index;
+            (*self.0).priority = priority;
+        }
+    }
+
+    /// Mends the checksum of a transport header for a 16-bit word (as it stands in the packet)
+    /// that becomes another.
+    #[inline(always)]
+    pub fn replace_checksum(self, check: u32, old: u16, new: u16) -> bool {
+        // SAFETY: the helper takes the context; it invalidates packet pointers, and none is kept.
+        unsafe { bpf_l4_csum_replace(self.0, check, old as u64, new as u64, 2) == 0 }
+    }
+
+    /// Writes into the packet.
+    #[inline(always)]
+    pub fn store(self, off: u32, bytes: &[u8; 2]) -> bool {
+        // SAFETY: as above; the helper reads exactly two bytes.
+        unsafe { bpf_skb_store_bytes(self.0, off, bytes.as_ptr().cast(), 2, 0) == 0 }
+    }
+
+    /// Whether the interface exists. bpf_check_mtu (5.12) looks it up and does nothing else.
+    #[inline(always)]
+    pub fn reaches(self, ifindex: u32) -> bool {
+        let mut mtu = 0u32;
+        // SAFETY: the helper takes the context and writes 4 bytes.
+        let r = unsafe { bpf_check_mtu(self.0.cast(), ifindex, &raw mut mtu, 0, 0) };
+        r != ENODEV
     }
 
     /// Local and remote port of its socket (host order), without a helper call. `None`: no socket.

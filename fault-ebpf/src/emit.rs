@@ -47,7 +47,7 @@ pub fn event(kind: u8, dir: u8, about: &About, fill: impl FnOnce(&mut Event)) {
         Some(mut entry) => {
             // SAFETY: the reservation has the size of an Event, zeroed before it is used as one.
             let ev = unsafe { zeroed(entry.as_mut_ptr()) };
-            common(ev, kind, dir, about);
+            begin(ev, kind, dir, about);
             fill(ev);
             entry.submit(0);
             count(Global::EventsRecorded, 1);
@@ -69,7 +69,7 @@ pub fn socket_event(
         Some(mut entry) => {
             // SAFETY: as in `event`.
             let record = unsafe { zeroed(entry.as_mut_ptr()) };
-            common(&mut record.ev, kind, 0, about);
+            begin(&mut record.ev, kind, 0, about);
             fill(&mut record.ev);
             record.laddr = laddr;
             record.raddr = raddr;
@@ -91,8 +91,18 @@ unsafe fn zeroed<'a, T>(p: *mut T) -> &'a mut T {
     }
 }
 
+/// Submits an event that was written elsewhere.
 #[inline(always)]
-fn common(ev: &mut Event, kind: u8, dir: u8, about: &About) {
+pub fn written(ev: &Event) {
+    match EVENTS.output::<Event>(ev, 0) {
+        Ok(()) => count(Global::EventsRecorded, 1),
+        Err(_) => lost(ev.slot, ev.dir),
+    }
+}
+
+/// What every event says. The other fields are for the caller to set; in the ring they are zero.
+#[inline(always)]
+pub fn begin(ev: &mut Event, kind: u8, dir: u8, about: &About) {
     // SAFETY: a helper without arguments.
     ev.ts = unsafe { bpf_ktime_get_ns() };
     ev.kind = kind;

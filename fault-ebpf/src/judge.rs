@@ -4,43 +4,92 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use fault_common::decide::{self, Facts, Fate};
 use fault_common::event::{NO_FLOW, NO_RULE, tcp};
-use fault_common::rule::{CHAIN_LEN, Chain, Direction, MAX_FLOWS, Rule, chain_index};
+use fault_common::rule::{CHAIN_LEN, Chain, Direction, MAX_FLOWS, Rule, VIA_HOOK, chain_index};
 use fault_common::stats::Global;
 use fault_common::table::{AttemptKey, SOCKET_IRS, SOCKET_ISN, SeenKey, SocketEntry};
 
 use crate::atomic;
 use crate::classify::Owned;
 use crate::emit::count;
-use crate::maps::{ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, LEASE, LEASED, RULES, SEED, SEEN, SLOTS};
+use crate::maps::{
+    ATTEMPTS, CHAIN_TABLE, CONTROL, EPOCH, FQ, LEASE, LEASED, RULES, SEED, SEEN, SLOTS, TRANSIT,
+};
 
-/// The verdict, and the rule behind it.
+/// What is to be done with the packet.
 pub struct Judgement {
-    pub dropped: bool,
-    /// Rule id, or [`NO_RULE`].
+    pub verdict: Verdict,
+    /// The live bank of rules; [`NO_BANK`] if none holds.
+    pub bank: u32,
+    /// A rule wants its window to be zero.
+    pub stalled: bool,
+    /// Id of the rule that dropped or stalled it, or [`NO_RULE`].
     pub rule: u32,
 }
+
+/// Where it goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Drop,
+    /// Into the delay line.
+    Line,
+}
+
+/// Bank of a packet for which no rule holds.
+pub const NO_BANK: u32 = 2;
+
+// A judgement in one register: rule, verdict, bank, stall.
+const VERDICT_SHIFT: u32 = 32;
+const BANK_SHIFT: u32 = 40;
+const STALL_SHIFT: u32 = 48;
 
 /// Judges the packet and counts it.
 #[inline(always)]
 pub fn judge(owned: &Owned, dir: Direction, now: u64) -> Judgement {
     let packed = judge_apart(owned, dir as u8, now);
-    Judgement { dropped: packed >> 32 != 0, rule: packed as u32 }
+    Judgement {
+        verdict: match (packed >> VERDICT_SHIFT) & 0xff {
+            1 => Verdict::Drop,
+            2 => Verdict::Line,
+            _ => Verdict::Pass,
+        },
+        bank: (packed >> BANK_SHIFT) as u32 & 0xff,
+        stalled: (packed >> STALL_SHIFT) & 1 != 0,
+        rule: packed as u32,
+    }
 }
 
-/// A function of its own for its stack frame and so that the verifier walks it apart; the
-/// verdict comes back in one register: dropped << 32 | rule.
+/// A function of its own for its stack frame and so that the verifier walks it apart.
 #[inline(never)]
 fn judge_apart(owned: &Owned, dir: u8, now: u64) -> u64 {
     let dir = if dir == 0 { Direction::Egress } else { Direction::Ingress };
     // SAFETY: a live map value; its fields are plain integers.
     let socket = unsafe { &mut *owned.socket };
     let pos = position(socket, owned, dir);
-    let judgement = match live_chain(socket.flow, dir, now) {
-        Some(chain) => apply(chain, socket, owned, dir, pos),
-        None => Judgement { dropped: false, rule: NO_RULE },
+    let mut judgement = match live_chain(socket.flow, dir, now) {
+        Some((chain, bank)) => apply(chain, bank, socket, owned, dir, pos),
+        None => Judgement { verdict: Verdict::Pass, bank: NO_BANK, stalled: false, rule: NO_RULE },
     };
-    count_packet(socket.slot, owned, dir, judgement.dropped);
-    (judgement.dropped as u64) << 32 | judgement.rule as u64
+    let at = socket.slot * 2 + dir as u32;
+    if judgement.verdict == Verdict::Pass && in_transit(at, now) {
+        judgement.verdict = Verdict::Line;
+    }
+    count_packet(at, owned, judgement.verdict == Verdict::Drop);
+    judgement.rule as u64
+        | (judgement.verdict as u64) << VERDICT_SHIFT
+        | (judgement.bank as u64) << BANK_SHIFT
+        | (judgement.stalled as u64) << STALL_SHIFT
+}
+
+/// Whether earlier packets of this connection are still in the delay line: this one must not
+/// overtake them.
+#[inline(always)]
+fn in_transit(at: u32, now: u64) -> bool {
+    // SAFETY: a live map value, of which `done` is the line's.
+    TRANSIT.get_ptr(at).is_some_and(|t| unsafe {
+        let done = (&raw const (*t).done).read_volatile();
+        if FQ.load() != 0 { (*t).is_taken(done, now) } else { (*t).handed != done }
+    })
 }
 
 /// Stream position of the packet's first byte, relative to the first of its direction.
@@ -59,9 +108,9 @@ fn position(socket: &mut SocketEntry, owned: &Owned, dir: Direction) -> u32 {
     facts.seq.wrapping_sub(*base)
 }
 
-/// The rules that now hold for a flow, if any.
+/// The rules that now hold for a flow, if any, and the bank that they stand in.
 #[inline(always)]
-fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<&'static Chain> {
+fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<(&'static Chain, u32)> {
     if flow == NO_FLOW || flow >= MAX_FLOWS {
         return None;
     }
@@ -70,7 +119,7 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<&'static Chain> {
         return None;
     }
     let chain = CHAIN_TABLE.get(chain_index(epoch, flow, dir))?;
-    if chain.len == 0 {
+    if chain.len == 0 && chain.via == VIA_HOOK && chain.stall == 0 {
         return None;
     }
     // Fail open: a controller that is gone or stuck does not renew its lease.
@@ -78,12 +127,13 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<&'static Chain> {
         count(Global::LeaseExpired, 1);
         return None;
     }
-    Some(chain)
+    Some((chain, epoch as u32 & 1))
 }
 
 #[inline(always)]
 fn apply(
     chain: &Chain,
+    bank: u32,
     socket: &SocketEntry,
     owned: &Owned,
     dir: Direction,
@@ -100,6 +150,7 @@ fn apply(
         pos: pos as u64 | if placed { 0 } else { decide::UNPLACED },
         attempt: if chance { attempts(&key) } else { 0 },
         segs,
+        classes: decide::classes(owned.facts.is_tcp(), owned.facts.flags, owned.facts.payload > 0),
     };
     let slot = socket.slot;
     let fate = decide::decide(chain, &facts, |_, rule| seen(slot, rule, segs));
@@ -109,15 +160,18 @@ fn apply(
     match fate {
         Fate::Drop(i) if (i as usize) < CHAIN_LEN => {
             let rule = &chain.rules[i as usize & (CHAIN_LEN - 1)];
-            count_rules(chain, i, segs, true);
+            count_rules(chain, &facts, i, true);
             if placed && decide::needs_attempt(rule) {
                 remember(&key, facts.attempt + 1);
             }
-            Judgement { dropped: true, rule: rule.id }
+            Judgement { verdict: Verdict::Drop, bank, stalled: false, rule: rule.id }
         }
         _ => {
-            count_rules(chain, chain.len, segs, false);
-            Judgement { dropped: false, rule: NO_RULE }
+            count_rules(chain, &facts, chain.len, false);
+            let stalled = decide::stalls(chain, &facts);
+            let verdict = if chain.via == VIA_HOOK { Verdict::Pass } else { Verdict::Line };
+            let rule = if stalled { chain.stall - 1 } else { NO_RULE };
+            Judgement { verdict, bank, stalled, rule }
         }
     }
 }
@@ -176,40 +230,63 @@ fn seen(slot: u32, rule: &Rule, segs: u32) -> u64 {
     }
 }
 
-/// Counts the rules that the packet reached: those before `hit`, and `hit` itself if it acted.
+/// Counts a packet whose window a stall has rewritten.
 #[inline(always)]
-fn count_rules(chain: &Chain, hit: u32, segs: u32, acted: bool) {
+pub fn count_stalled(rule: u32, segs: u32) {
+    if let Some(c) = RULES.get_ptr_mut(rule) {
+        // SAFETY: this CPU's value, as above.
+        unsafe {
+            (*c).matched += segs as u64;
+            (*c).acted += segs as u64;
+        }
+    }
+    count(Global::Acted, segs as u64);
+}
+
+/// Counts a packet that a delay holds.
+#[inline(always)]
+pub fn count_delayed(rule: u32, segs: u32) {
+    if let Some(c) = RULES.get_ptr_mut(rule) {
+        // SAFETY: this CPU's value, as above. What it has matched is counted with the others.
+        unsafe { (*c).acted += segs as u64 }
+    }
+}
+
+/// Counts the rules that the packet reached and that meant it: those before `hit`, and `hit`
+/// itself if it acted.
+#[inline(always)]
+fn count_rules(chain: &Chain, facts: &Facts, hit: u32, acted: bool) {
+    let segs = facts.segs as u64;
     let mut i = 0;
     while i < CHAIN_LEN {
         if i as u32 >= chain.len || i as u32 > hit {
             break;
         }
         let rule = &chain.rules[i];
+        let means = decide::means(rule, facts) as u64;
         if let Some(c) = RULES.get_ptr_mut(rule.id) {
             // SAFETY: this CPU's value; TC programs do not preempt each other on one CPU.
             unsafe {
-                (*c).matched += segs as u64;
+                (*c).matched += segs * means;
                 if acted && i as u32 == hit {
-                    (*c).acted += segs as u64;
+                    (*c).acted += segs;
                 }
-                let single = decide::needs_attempt(rule) || decide::needs_ordinal(rule);
-                if segs > 1 && single {
-                    (*c).whole += 1;
-                }
+                let single = decide::needs_attempt(rule) || decide::needs_ordinal(rule.kind);
+                (*c).whole += means & (segs > 1 && single) as u64;
             }
         }
         i += 1;
     }
     if acted {
-        count(Global::Acted, segs as u64);
+        count(Global::Acted, segs);
     }
 }
 
 #[inline(always)]
-fn count_packet(slot: u32, owned: &Owned, dir: Direction, dropped: bool) {
+fn count_packet(at: u32, owned: &Owned, dropped: bool) {
     let segs = owned.facts.segs as u64;
     count(Global::Matched, segs);
-    if let Some(c) = SLOTS.get_ptr_mut(slot * 2 + dir as u32) {
+    if let Some(c) = SLOTS.get_ptr_mut(at) {
         // SAFETY: this CPU's value, as above.
         unsafe {
             (*c).packets += segs;

@@ -11,15 +11,16 @@ use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry,
-    Tuple, v4,
+    Addr, LastSegment, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED,
+    SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
 use crate::classify::open_gate;
+use crate::datagram;
 use crate::emit::{self, About};
 use crate::maps::{APP_OPENED, APPS, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES};
-use crate::parse::IPPROTO_TCP;
+use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
 
 const AF_INET: u32 = 2;
@@ -43,24 +44,29 @@ pub fn on_connect4(ctx: &SockAddrContext) {
 
 #[inline(always)]
 pub fn on_connect6(ctx: &SockAddrContext) {
+    on_connect(ctx, user_ip6(ctx));
+}
+
+/// The IPv6 address that the call names.
+#[inline(always)]
+pub fn user_ip6(ctx: &SockAddrContext) -> Addr {
     let sa = ctx.sock_addr;
     // SAFETY: readable context fields; one by one and volatile, because the verifier refuses
     // the wide load that the compiler would make of four. A mapped address (::ffff:a.b.c.d)
     // already has the form of an IPv4 one.
-    let ip = unsafe {
+    unsafe {
         [
             (&raw const (*sa).user_ip6[0]).read_volatile(),
             (&raw const (*sa).user_ip6[1]).read_volatile(),
             (&raw const (*sa).user_ip6[2]).read_volatile(),
             (&raw const (*sa).user_ip6[3]).read_volatile(),
         ]
-    };
-    on_connect(ctx, ip);
+    }
 }
 
 /// The app that the caller belongs to: its cgroup, or one above it.
 #[inline(always)]
-fn current_app() -> Option<u32> {
+pub fn current_app() -> Option<u32> {
     // SAFETY: helpers without pointer arguments; the lookups are null-checked.
     unsafe {
         if let Some(app) = APPS.get_ptr(bpf_get_current_cgroup_id()) {
@@ -87,6 +93,10 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         let port = u16::from_be((*sa).user_port as u16) as u32;
         ((*sa).protocol, port, bpf_get_socket_cookie(ctx.as_ptr()))
     };
+    if proto == IPPROTO_UDP as u32 {
+        datagram::note(cookie, raddr, port);
+        return;
+    }
     if proto != IPPROTO_TCP as u32 {
         return;
     }
@@ -96,25 +106,45 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         return;
     }
     let Some(slot) = next_slot() else { return };
+    let new = New { slot, app, state: 0, rport: port, raddr, pid_tgid };
+    register(cookie, &new);
+}
+
+/// What is known of a socket when it is noted.
+pub struct New {
+    pub slot: u32,
+    pub app: u32,
+    pub state: u32,
+    pub rport: u32,
+    pub raddr: Addr,
+    pub pid_tgid: u64,
+}
+
+/// Puts a socket without a name into the table; false if that is full.
+#[inline(always)]
+pub fn register(id: u64, new: &New) -> bool {
     let socket = SocketEntry {
-        slot,
+        slot: new.slot,
         flow: NO_FLOW,
-        app,
+        app: new.app,
         nth: 0,
         attempt: 1,
-        state: 0,
+        state: new.state,
         _pad: 0,
         role: 0,
         isn: 0,
         irs: 0,
         last_ack: 0,
-        rport: port,
-        raddr,
-        pid_tgid,
+        rport: new.rport,
+        raddr: new.raddr,
+        pid_tgid: new.pid_tgid,
+        last: [LastSegment { end_seq: 0, ack: 0, tsval: 0, tsecr: 0, window: 0, flags: 0 }; 2],
     };
-    if SOCKETS.insert(cookie, socket, 0).is_err() {
+    let done = SOCKETS.insert(id, socket, 0).is_ok();
+    if !done {
         emit::count(Global::SocketsFull, 1);
     }
+    done
 }
 
 /// The same socket connects again to the same remote (most often after a refusal): an attempt,
@@ -133,7 +163,7 @@ fn again(cookie: u64, raddr: Addr, port: u32, pid_tgid: u64) -> bool {
 }
 
 #[inline(always)]
-fn next_slot() -> Option<u32> {
+pub fn next_slot() -> Option<u32> {
     let p = SLOT_NEXT.get_ptr_mut(0)?;
     // SAFETY: a live map value of 8 bytes.
     let slot = unsafe { atomic::fetch_add(p, 1) };
@@ -163,6 +193,7 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
+    select::adopt(p);
     // SAFETY: a live map value.
     let socket = unsafe { &mut *p };
     match op {
@@ -207,8 +238,8 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let (laddr, raddr) = addresses(ctx);
     let lport = ctx.local_port();
     let rport = u32::from_be(ctx.remote_port());
-    name(socket, laddr, lport);
-    opened(cookie, socket, laddr);
+    name(socket, IPPROTO_TCP, laddr, lport);
+    opened(cookie, socket, IPPROTO_TCP, laddr);
     let tuple = Tuple {
         saddr: raddr,
         daddr: laddr,
@@ -224,15 +255,28 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     open_gate(IPPROTO_TCP as u32);
     // Failure leaves the socket without close events; the report then shows it as open.
     let _ = ctx.set_cb_flags(STATE_CB_FLAG);
-    emit::socket_event(KIND_BOUND, &About::socket(cookie, socket), laddr, raddr, |ev| {
-        ev.proto = IPPROTO_TCP;
-        ev.lport = lport as u16;
+    addressed(KIND_BOUND, cookie, socket, IPPROTO_TCP, (laddr, lport), raddr);
+}
+
+/// Tells of a socket with both its addresses.
+#[inline(always)]
+pub fn addressed(
+    kind: u8,
+    cookie: u64,
+    socket: &SocketEntry,
+    proto: u8,
+    local: (Addr, u32),
+    raddr: Addr,
+) {
+    emit::socket_event(kind, &About::socket(cookie, socket), local.0, raddr, |ev| {
+        ev.proto = proto;
+        ev.lport = local.1 as u16;
     });
 }
 
 /// Gives the socket its role, once; when it connects again after a close, its place back.
 #[inline(always)]
-fn name(socket: &mut SocketEntry, laddr: Addr, lport: u32) {
+pub fn name(socket: &mut SocketEntry, proto: u8, laddr: Addr, lport: u32) {
     if socket.state & SOCKET_LEFT != 0 {
         select::come_back(socket.role);
     }
@@ -241,7 +285,7 @@ fn name(socket: &mut SocketEntry, laddr: Addr, lport: u32) {
         return;
     }
     socket.state |= SOCKET_PICKED;
-    let (proto, app) = (IPPROTO_TCP as u32, socket.app);
+    let (proto, app) = (proto as u32, socket.app);
     let (raddr, rport, pid_tgid) = (socket.raddr, socket.rport, socket.pid_tgid);
     let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid };
     let picked = select::pick(&connect);
@@ -252,11 +296,11 @@ fn name(socket: &mut SocketEntry, laddr: Addr, lport: u32) {
 }
 
 #[inline(always)]
-fn opened(cookie: u64, socket: &SocketEntry, laddr: Addr) {
+pub fn opened(cookie: u64, socket: &SocketEntry, proto: u8, laddr: Addr) {
     let about = About::socket(cookie, socket);
     emit::socket_event(KIND_OPENED, &about, laddr, socket.raddr, |ev| {
         ev.pid_tgid = socket.pid_tgid;
-        ev.proto = IPPROTO_TCP;
+        ev.proto = proto;
         ev.len = socket.nth;
         ev.aux = socket.attempt;
     });
@@ -265,11 +309,8 @@ fn opened(cookie: u64, socket: &SocketEntry, laddr: Addr) {
 #[inline(always)]
 fn established(ctx: &SockOpsContext, cookie: u64, socket: &SocketEntry) {
     let (laddr, raddr) = addresses(ctx);
-    let lport = ctx.local_port() as u16;
-    emit::socket_event(KIND_ESTABLISHED, &About::socket(cookie, socket), laddr, raddr, |ev| {
-        ev.proto = IPPROTO_TCP;
-        ev.lport = lport;
-    });
+    let local = (laddr, ctx.local_port());
+    addressed(KIND_ESTABLISHED, cookie, socket, IPPROTO_TCP, local, raddr);
 }
 
 /// When the app closes the socket it gives its role back: in an outage TCP goes on with it for

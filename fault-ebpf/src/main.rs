@@ -1,5 +1,6 @@
 //! flowfault's eBPF programs: entry points only. The path of a packet is
-//! `packet` -> `classify` (whose is it) -> `judge` (what becomes of it) -> `emit` (what is told).
+//! `packet` -> `classify` (whose is it) -> `judge` (what becomes of it) -> `emit` (what is told),
+//! and -> `line` for what the delay line does to it.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
@@ -11,21 +12,29 @@
 mod atomic;
 mod classify;
 mod ctx;
+mod datagram;
 mod emit;
+mod fq;
 mod judge;
 mod learn;
+mod line;
 mod maps;
 mod marker;
+mod memory;
 mod packet;
 mod parse;
+mod segment;
 mod select;
 mod send;
+mod told;
 
 use aya_ebpf::macros::{
-    btf_tracepoint, cgroup_sock_addr, classifier, fexit, sock_ops, socket_filter,
+    btf_tracepoint, cgroup_skb, cgroup_sock, cgroup_sock_addr, classifier, fexit, sock_ops,
+    socket_filter,
 };
 use aya_ebpf::programs::{
-    BtfTracePointContext, FExitContext, SkBuffContext, SockAddrContext, SockOpsContext, TcContext,
+    BtfTracePointContext, FExitContext, SkBuffContext, SockAddrContext, SockContext,
+    SockOpsContext, TcContext,
 };
 use fault_common::rule::Direction;
 
@@ -52,6 +61,19 @@ pub fn ingress_l3(ctx: TcContext) -> i32 {
     packet::on_packet(&ctx, Direction::Ingress, 0)
 }
 
+/// On the delay line's device.
+#[classifier]
+pub fn line_return(ctx: TcContext) -> i32 {
+    line::give_back(&ctx)
+}
+
+/// On the far end of the veth pair whose near end has fq: sends what fq let go back to the near
+/// end, into the network namespace that it came from.
+#[classifier]
+pub fn line_bounce(ctx: TcContext) -> i32 {
+    fq::bounce(&ctx)
+}
+
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
     learn::on_connect4(&ctx);
@@ -67,6 +89,31 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
 #[sock_ops]
 pub fn socket_state(ctx: SockOpsContext) -> u32 {
     learn::on_sock_ops(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
+    datagram::on_sendmsg4(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
+    datagram::on_sendmsg6(&ctx);
+    1
+}
+
+/// The apps' packets on their way out, before TC.
+#[cgroup_skb(egress)]
+pub fn datagram_out(ctx: SkBuffContext) -> i32 {
+    datagram::on_datagram(&ctx);
+    1
+}
+
+#[cgroup_sock(sock_release)]
+pub fn sock_release(ctx: SockContext) -> i32 {
+    datagram::on_release(&ctx);
     1
 }
 

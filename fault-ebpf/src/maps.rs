@@ -3,11 +3,12 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
-    ArmKey, AttemptKey, MAX_APPS, MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector,
-    SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, MAX_APPS, MAX_EXEMPT, MAX_SELECTORS, MarkerSet,
+    RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 // Load-time values. Each has an initial value of its own: equal constants are merged in
@@ -31,6 +32,17 @@ pub static LOG_LEVEL: Global<u32> = Global::new(0xfa01_0004);
 /// 1: the controller's lease is checked (0 only in packet tests, which have no controller).
 #[unsafe(no_mangle)]
 pub static LEASED: Global<u32> = Global::new(0xfa01_0005);
+/// Bits of the remotes that UDP flows are selected by: what goes elsewhere is not noted.
+#[unsafe(no_mangle)]
+pub static UDP_REMOTES: Global<u64> = Global::new(0xfa01_0006_fa01_0006);
+/// 1: some UDP flow is selected whatever its remote is.
+#[unsafe(no_mangle)]
+pub static UDP_ANY: Global<u32> = Global::new(0xfa01_0007);
+
+/// 1: the delay line is the qdisc fq. A load-time value, so that kernels do not see the helpers
+/// that only one of the lines needs.
+#[unsafe(no_mangle)]
+pub static FQ: Global<u32> = Global::new(0xfa01_0008);
 
 // Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
 
@@ -56,15 +68,24 @@ pub static OFF_SOCKET_FILE: Global<u32> = Global::new(0xfa02_0009);
 pub static OFF_REGS_NR: Global<u32> = Global::new(0xfa02_000a);
 #[unsafe(no_mangle)]
 pub static OFF_REGS_FD: Global<u32> = Global::new(0xfa02_000b);
+#[unsafe(no_mangle)]
+pub static OFF_TASK_PID: Global<u32> = Global::new(0xfa02_000c);
+#[unsafe(no_mangle)]
+pub static OFF_TASK_TGID: Global<u32> = Global::new(0xfa02_000d);
 
-/// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act.
+/// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act,
+/// [2] interface of the delay line (0: there is none), [3] bytes that it may hold (fq).
 /// Written by the controller, one word at a time; read on matched packets.
 #[map]
-pub static CONTROL: Array<u64> = Array::with_max_entries(2, 0);
+pub static CONTROL: Array<u64> = Array::with_max_entries(4, 0);
 /// Index of the epoch in `CONTROL`.
 pub const EPOCH: u32 = 0;
 /// Index of the lease in `CONTROL`.
 pub const LEASE: u32 = 1;
+/// Index of the delay line's interface in `CONTROL`.
+pub const LINE: u32 = 2;
+/// Index of what it may hold in `CONTROL`.
+pub const HOLD: u32 = 3;
 
 /// Two banks of rule chains; see `fault_common::rule::chain_index`.
 #[map]
@@ -96,9 +117,22 @@ pub static MARKERS: HashMap<u64, MarkerSet> = HashMap::with_max_entries(256, 0);
 /// that a closed socket's last packets still find it.
 #[map]
 pub static SOCKETS: HashMap<u64, SocketEntry> = HashMap::with_max_entries(65_536, 0);
-/// Tuple of a packet towards the socket -> cookie. Written by sock_ops, before the SYN.
+/// Slot -> flow + 1 that the controller has given its socket afterwards, 0 for none. Not in
+/// `SOCKETS`: userspace can write a value there only as a whole, over what the programs change
+/// meanwhile. Written by the controller; sized by the loader.
+#[map]
+pub static LATE_FLOWS: Array<u32> = Array::with_max_entries(1, 0);
+/// (cookie, remote) -> flow of a UDP socket. Written by the hooks of `datagram`; the socket's close
+/// takes it out again.
+#[map]
+pub static DATAGRAMS: HashMap<DatagramKey, Datagrams> = HashMap::with_max_entries(8192, 0);
+/// Tuple of a packet towards the socket -> cookie. Written before the first packet: by sock_ops,
+/// for UDP by the cgroup's egress hook.
 #[map]
 pub static TUPLES: HashMap<Tuple, u64> = HashMap::with_max_entries(65_536, 0);
+/// Cookies of flowfault's own raw sockets, whose packets are nobody's. Written by the controller.
+#[map]
+pub static EXEMPT: HashMap<u64, u32> = HashMap::with_max_entries(MAX_EXEMPT, 0);
 /// Next free slot.
 #[map]
 pub static SLOT_NEXT: Array<u64> = Array::with_max_entries(1, 0);
@@ -117,6 +151,27 @@ pub static SEEN: HashMap<SeenKey, u64> = HashMap::with_max_entries(65_536, 0);
 /// How often a packet at a position has been lost by chance.
 #[map]
 pub static ATTEMPTS: LruHashMap<AttemptKey, u32> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Memory that the delay line maps, too (bpf.h: BPF_F_MMAPABLE).
+const MMAPABLE: u32 = 1 << 10;
+/// Tag -> what is known of a packet on its way into the line. Written here, read by the line.
+#[map]
+pub static HANDED: Array<Handed> = Array::with_max_entries(TAGS, MMAPABLE);
+/// Tag -> where a packet goes that the line gives back. Written by the line, read here.
+#[map]
+pub static BACK: Array<Back> = Array::with_max_entries(TAGS, MMAPABLE);
+/// Slot * 2 + direction -> packets in the line. Sized by the loader.
+#[map]
+pub static TRANSIT: Array<Transit> = Array::with_max_entries(2, MMAPABLE);
+/// Tag -> a packet in fq. Sized by the loader.
+#[map]
+pub static WAITING: Array<Waiting> = Array::with_max_entries(1, MMAPABLE);
+/// What fq's line counts; `fault_common::line::wait` names the words.
+#[map]
+pub static WAITS: Array<u64> = Array::with_max_entries(wait::WORDS, MMAPABLE);
+/// Next tag.
+#[map]
+pub static TAG_NEXT: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Events to the controller; sized by the loader.
 #[map]

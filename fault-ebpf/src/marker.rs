@@ -3,7 +3,6 @@
 use core::hint::black_box;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_skb_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
@@ -15,6 +14,7 @@ use fault_common::table::{
 
 use crate::emit::{self, About};
 use crate::maps::MARKERS;
+use crate::memory;
 use crate::select;
 
 /// [`MARKER_MAX`] zeroes, then the start of the write being looked at. Bytes before the data are
@@ -30,10 +30,10 @@ pub fn on_write(ctx: &SkBuffContext) {
     let stream = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     let Some(set) = MARKERS.get_ptr(stream) else { return };
     let Some(window) = WINDOW.get_ptr_mut(0) else { return };
-    let len = ctx.len().min(MARKER_WINDOW as u32);
-    if len == 0 {
-        return;
-    }
+    let Some(last) = ctx.len().min(MARKER_WINDOW as u32).checked_sub(1) else { return };
+    // The verifier learns nothing from "not zero" before Linux 6.8 (d028f87517d6), and the helper
+    // takes no length of zero. black_box: LLVM knows better and would leave the mask out.
+    let len = (black_box(last) & (MARKER_WINDOW as u32 - 1)) + 1;
     // SAFETY: this CPU's value; the filter does not sleep. `len` is 1..=MARKER_WINDOW, which
     // fits behind the zeroes.
     let loaded = unsafe {
@@ -89,7 +89,7 @@ fn search(window: &[u8; MARKER_BUFFER], len: u32, set: &MarkerSet) -> u64 {
 
 #[inline(always)]
 fn hit(selector: u32) {
-    let pid_tgid = bpf_get_current_pid_tgid();
+    let pid_tgid = memory::current_pid_tgid();
     if !select::arm(selector, pid_tgid) {
         return;
     }

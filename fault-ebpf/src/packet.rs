@@ -5,14 +5,18 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
-use fault_common::event::{KIND_RX, KIND_TX, VERDICT_DROP, VERDICT_PASS, tcp};
 use fault_common::rule::Direction;
+use fault_common::stats::Global;
 
 use crate::classify::{self, Owned};
 use crate::ctx::Skb;
-use crate::emit::{self, About};
-use crate::judge::{self, Judgement};
-use crate::maps::LOG_LEVEL;
+use crate::emit::count;
+use crate::fq;
+use crate::judge::{self, Judgement, Verdict};
+use crate::line;
+use crate::maps::{FQ, LOG_LEVEL};
+use crate::segment;
+use crate::told;
 
 /// "No opinion": with TCX and with clsact the packet goes on.
 const TC_ACT_UNSPEC: i32 = -1;
@@ -28,6 +32,10 @@ const BLACKHOLE_IFINDEX: u32 = 0x7fff_ffff;
 const JUDGED: u32 = 0xf1a0;
 const JUDGED_MASK: u32 = 0xfffc;
 
+/// `lo` has this index in every network namespace (include/net/flow.h; loopback_net_init makes
+/// sure).
+const LOOPBACK_IFINDEX: u32 = 1;
+
 /// Judges a packet whose link layer header has `l2` bytes.
 #[inline(always)]
 pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
@@ -39,11 +47,26 @@ pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     let judgement = judge::judge(&owned, dir, now);
-    tell(skb, &owned, dir, &judgement);
     if LOG_LEVEL.load() >= 4 {
         log(ctx, &owned, dir, &judgement);
     }
-    if judgement.dropped { lose(dir) } else { TC_ACT_UNSPEC }
+    segment::remember(skb, &owned, dir as u8);
+    if judgement.stalled && judgement.verdict != Verdict::Drop {
+        if segment::close_window(skb, &owned) {
+            judge::count_stalled(judgement.rule, owned.facts.segs);
+        } else {
+            count(Global::Unstalled, 1);
+        }
+    }
+    if judgement.verdict == Verdict::Line
+        && let Some(code) = into_the_line(skb, &owned, line::way(dir, l2), &judgement)
+    {
+        // What becomes of it the line will tell.
+        return code;
+    }
+    let dropped = judgement.verdict == Verdict::Drop;
+    told::tell(skb, &owned, dir, dropped, judgement.rule);
+    if dropped { lose(dir) } else { TC_ACT_UNSPEC }
 }
 
 #[inline(always)]
@@ -55,57 +78,35 @@ fn already_judged(skb: Skb, dir: Direction) -> bool {
     bits & bit != 0
 }
 
+/// Lets a packet pass that flowfault itself sends with the addresses of a known socket. Towards a
+/// local address it goes over `lo`, where the ingress program would take it for the peer's, so
+/// there it counts as judged in both directions. Elsewhere not: the mark crosses a veth, and
+/// another run at the far end judges what comes from the network.
+///
+/// Not skb->mark: policy routing and firewalls read that, and an app may set its own.
+#[inline(always)]
+pub fn exempt(skb: Skb) {
+    if skb.ifindex() == LOOPBACK_IFINDEX {
+        skb.set_tc_index(JUDGED | 1 << Direction::Egress as u32 | 1 << Direction::Ingress as u32);
+    }
+}
+
+#[inline(always)]
+fn into_the_line(skb: Skb, owned: &Owned, way: u8, judgement: &Judgement) -> Option<i32> {
+    match FQ.load() {
+        0 => line::hand_over(skb, owned, way, judgement),
+        _ => fq::hand_over(skb, owned, way, judgement),
+    }
+}
+
 /// The faithful loss of each direction.
 #[inline(always)]
-fn lose(dir: Direction) -> i32 {
+pub fn lose(dir: Direction) -> i32 {
     match dir {
         // SAFETY: a helper that takes plain numbers.
         Direction::Egress => (unsafe { bpf_redirect(BLACKHOLE_IFINDEX, 0) }) as i32,
         Direction::Ingress => TC_ACT_SHOT,
     }
-}
-
-/// Emits what the ledger needs: bytes that move, acks that advance, and every fault.
-#[inline(always)]
-fn tell(skb: Skb, owned: &Owned, dir: Direction, judgement: &Judgement) {
-    // SAFETY: a live map value.
-    let socket = unsafe { &mut *owned.socket };
-    let facts = &owned.facts;
-    let control = facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
-    let acks = facts.flags & tcp::ACK != 0;
-    let news = match dir {
-        Direction::Egress => facts.payload > 0,
-        Direction::Ingress => acks && facts.ack != socket.last_ack,
-    };
-    if !(news || control || judgement.dropped) {
-        return;
-    }
-    let (kind, lport, rport) = match dir {
-        Direction::Egress => (KIND_TX, facts.tuple.sport, facts.tuple.dport),
-        Direction::Ingress => (KIND_RX, facts.tuple.dport, facts.tuple.sport),
-    };
-    // Without the flag the field means nothing (RFC 9293, 3.1).
-    if matches!(dir, Direction::Ingress) && acks && !judgement.dropped {
-        socket.last_ack = facts.ack;
-    }
-    let retrans = match dir {
-        Direction::Egress => skb.total_retrans(),
-        Direction::Ingress => 0,
-    };
-    emit::event(kind, dir as u8, &About::socket(owned.cookie, socket), |ev| {
-        ev.verdict = if judgement.dropped { VERDICT_DROP } else { VERDICT_PASS };
-        ev.flags = facts.flags;
-        ev.proto = facts.tuple.proto as u8;
-        ev.segs = facts.segs as u16;
-        ev.rule = judgement.rule;
-        ev.seq = facts.seq;
-        ev.len = facts.payload;
-        ev.ack = facts.ack;
-        ev.lport = lport;
-        ev.rport = rport;
-        ev.ifindex = skb.ifindex();
-        ev.retrans = retrans;
-    });
 }
 
 /// Apart, so that its stack is not part of every packet's.
@@ -125,6 +126,10 @@ fn log(ctx: &TcContext, owned: &Owned, dir: Direction, judgement: &Judgement) {
         facts.payload,
         facts.ack,
         facts.segs,
-        if judgement.dropped { "dropped" } else { "passed" },
+        match judgement.verdict {
+            Verdict::Pass => "passed",
+            Verdict::Drop => "dropped",
+            Verdict::Line => "into the line",
+        },
     );
 }

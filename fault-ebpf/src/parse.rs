@@ -13,6 +13,8 @@ const ETH_P_8021Q: u16 = 0x8100;
 const ETH_P_8021AD: u16 = 0x88a8;
 pub const IPPROTO_TCP: u8 = 6;
 pub const IPPROTO_UDP: u8 = 17;
+/// Protocol of sockets that send ready IP packets (raw(7)); also their "port" (inet_create).
+pub const IPPROTO_RAW: u8 = 255;
 
 /// IPv6 extension headers that are walked: as many as RFC 8200, 4.1 has before TCP, ESP aside.
 const MAX_EXT: usize = 6;
@@ -24,9 +26,16 @@ const MAX_EXT: usize = 6;
 pub struct Facts {
     /// Source and destination as they stand in the packet.
     pub tuple: Tuple,
-    /// Sequence number of the first payload byte (a SYN's own number skipped); 0 for UDP.
+    /// Sequence number of the first payload byte (a SYN's own number skipped). UDP has none: 0,
+    /// or what `datagram::place` gives a datagram on its way out.
     pub seq: u32,
     pub ack: u32,
+    /// Where the transport header begins.
+    pub l4: u32,
+    /// Bytes of the transport header.
+    pub header: u32,
+    /// TCP receive window as it stands in the header, 0 for UDP.
+    pub window: u16,
     /// TCP flags, 0 for UDP.
     pub flags: u8,
     /// Payload bytes, of all segments.
@@ -80,6 +89,17 @@ pub fn ports(skb: Skb, l2: u32) -> Ports {
     }
 }
 
+/// Whether a packet that begins with its IP header can be UDP; tells TCP for certain.
+#[inline(always)]
+pub fn may_be_udp(skb: Skb) -> bool {
+    let at = match skb.protocol() {
+        ETH_P_IP => 9,
+        ETH_P_IPV6 => 6,
+        _ => return false,
+    };
+    skb.direct::<u8>(at) != Some(IPPROTO_TCP)
+}
+
 /// Where the transport header is.
 struct L3 {
     proto: u8,
@@ -103,7 +123,7 @@ pub fn parse(skb: Skb, l2: u32) -> Option<&'static mut Facts> {
 /// A function of its own for its stack frame and so that the verifier walks it apart.
 /// Returns 1 if the packet was understood.
 #[inline(never)]
-fn parse_into(skb: Skb, l2: u32, facts: &mut Facts) -> u32 {
+pub fn parse_into(skb: Skb, l2: u32, facts: &mut Facts) -> u32 {
     match network(skb, l2, facts).and_then(|l3| transport(skb, &l3, facts)) {
         Some(()) => 1,
         None => 0,
@@ -225,6 +245,7 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
             let h = skb.load::<16>(l3.l4)?;
             facts.ports(&[h[0], h[1], h[2], h[3]]);
             facts.flags = h[13];
+            facts.window = u16::from_be_bytes([h[14], h[15]]);
             facts.seq = u32::from_be_bytes([h[4], h[5], h[6], h[7]])
                 .wrapping_add((h[13] & tcp::SYN != 0) as u32);
             facts.ack = u32::from_be_bytes([h[8], h[9], h[10], h[11]]);
@@ -237,7 +258,7 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
         IPPROTO_UDP => {
             let h = skb.load::<8>(l3.l4)?;
             facts.ports(&[h[0], h[1], h[2], h[3]]);
-            (facts.flags, facts.seq, facts.ack) = (0, 0, 0);
+            (facts.flags, facts.seq, facts.ack, facts.window) = (0, 0, 0, 0);
             8
         }
         _ => return None,
@@ -247,6 +268,7 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
     if data > l3.end {
         return None;
     }
+    (facts.l4, facts.header) = (l3.l4, header);
     let headers = data - l3.start;
     facts.payload = l3.end - data;
     facts.wire_bytes = (l3.end - l3.start) as u64 + (facts.segs - 1) as u64 * headers as u64;
@@ -254,6 +276,20 @@ fn transport(skb: Skb, l3: &L3, facts: &mut Facts) -> Option<()> {
 }
 
 impl Facts {
+    /// To be filled in.
+    pub const NONE: Self = Self {
+        tuple: Tuple { saddr: [0; 4], daddr: [0; 4], sport: 0, dport: 0, proto: 0 },
+        seq: 0,
+        ack: 0,
+        l4: 0,
+        header: 0,
+        window: 0,
+        flags: 0,
+        payload: 0,
+        wire_bytes: 0,
+        segs: 0,
+    };
+
     #[inline(always)]
     fn ports(&mut self, p: &[u8; 4]) {
         self.tuple.sport = u16::from_be_bytes([p[0], p[1]]);
@@ -263,12 +299,17 @@ impl Facts {
     /// A SYN that opens a connection (not a SYN-ACK).
     #[inline(always)]
     pub fn is_first_syn(&self) -> bool {
-        self.tuple.proto == IPPROTO_TCP as u32 && self.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+        self.is_tcp() && self.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+
+    #[inline(always)]
+    pub fn is_tcp(&self) -> bool {
+        self.tuple.proto == IPPROTO_TCP as u32
     }
 
     /// Whether it carries bytes of a stream, and so has a position of its own.
     #[inline(always)]
     pub fn has_place(&self) -> bool {
-        self.tuple.proto == IPPROTO_TCP as u32 && self.payload > 0
+        self.is_tcp() && self.payload > 0
     }
 }

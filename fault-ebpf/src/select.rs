@@ -2,16 +2,20 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
+use fault_common::rule::MAX_FLOWS;
 use fault_common::table::{
-    ANY_APP, Addr, ArmKey, MAX_SELECTORS, RemoteKey, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
+    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
     SEL_FOLLOW, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, SelectorState,
+    SocketEntry,
 };
 
 use crate::atomic;
 use crate::emit::{self, About};
-use crate::maps::{ARMED, REMOTES, SELECTOR_STATE, SELECTORS, SELECTORS_LEN};
+use crate::maps::{
+    ARMED, LATE_FLOWS, REMOTES, SELECTOR_STATE, SELECTORS, SELECTORS_LEN, UDP_ANY, UDP_REMOTES,
+};
 
-/// A connection that is about to send its SYN.
+/// A connection that is about to send its SYN, or a UDP flow its first datagram.
 pub struct Connect {
     pub app: u32,
     pub proto: u32,
@@ -34,7 +38,7 @@ pub struct Picked {
 /// Finds the first selector that takes the connection. All selectors count it, taken or not.
 #[inline(always)]
 pub fn pick(connect: &Connect) -> Picked {
-    let remotes = remotes_of(connect);
+    let remotes = remotes_of(connect.raddr, connect.rport);
     let mut picked = Picked { flow: NO_FLOW, nth: 0, role: 0 };
     let n = SELECTORS_LEN.load();
     for i in 0..MAX_SELECTORS {
@@ -59,17 +63,25 @@ pub fn pick(connect: &Connect) -> Picked {
 
 /// The bits of the remotes that an address belongs to, by name or as "any host".
 #[inline(always)]
-fn remotes_of(connect: &Connect) -> u64 {
+fn remotes_of(raddr: Addr, rport: u32) -> u64 {
     let bits = |addr| {
         // SAFETY: a live map value.
-        REMOTES.get_ptr(RemoteKey { addr, port: connect.rport }).map_or(0, |p| unsafe { *p })
+        REMOTES.get_ptr(RemoteKey { addr, port: rport }).map_or(0, |p| unsafe { *p })
     };
-    bits(connect.raddr) | bits([0; 4])
+    bits(raddr) | bits([0; 4])
+}
+
+/// Whether any selector may want datagrams to that remote.
+#[inline(always)]
+pub fn wants_datagrams(raddr: Addr, rport: u32) -> bool {
+    UDP_ANY.load() != 0 || remotes_of(raddr, rport) & UDP_REMOTES.load() != 0
 }
 
 #[inline(always)]
 fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
-    let app = selector.app == ANY_APP || selector.app == connect.app;
+    // ANY_APP is the only number that no app can have. Not `== ANY_APP`: without 32-bit jumps LLVM
+    // (22, alu32) compares a zero-extended register with a sign-extended -1, which never is equal.
+    let app = selector.app >= MAX_APPS || selector.app == connect.app;
     let remote = selector.flags & SEL_REMOTE == 0 || (remotes >> (selector.remote & 63)) & 1 != 0;
     app && remote && selector.proto == connect.proto
 }
@@ -146,6 +158,24 @@ fn change_active(role: u32, by: u64) {
     if let Some(state) = SELECTOR_STATE.get_ptr_mut(role - 1) {
         // SAFETY: a live map value.
         unsafe { atomic::fetch_add(&raw mut (*state).active, by) };
+    }
+}
+
+/// Gives a socket without a flow the one that the controller has found for it, if any.
+#[inline(always)]
+pub fn adopt(socket: *mut SocketEntry) {
+    // SAFETY: a live map value; two CPUs that adopt at once write the same.
+    unsafe {
+        // Not `!= NO_FLOW`: see `concerns`.
+        if (*socket).flow < MAX_FLOWS {
+            return;
+        }
+        let Some(late) = LATE_FLOWS.get_ptr((*socket).slot) else { return };
+        // Volatile: the controller may write it now.
+        let flow = late.read_volatile();
+        if flow != 0 {
+            (*socket).flow = flow - 1;
+        }
     }
 }
 

@@ -4,11 +4,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_socket_cookie, bpf_probe_read_kernel,
-};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_socket_cookie};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext};
 use fault_common::event::KIND_SEND;
+use fault_common::table::SOCKET_DATAGRAM;
 
 use crate::classify;
 use crate::emit::{self, About};
@@ -16,21 +15,8 @@ use crate::maps::{
     OFF_FDT_FD, OFF_FILE_PRIVATE, OFF_FILES_FDT, OFF_REGS_FD, OFF_REGS_NR, OFF_SKC_COOKIE,
     OFF_SKC_NUM, OFF_SOCKET_FILE, OFF_SOCKET_SK, OFF_TASK_FILES, OFF_WRITE_SEQ, SOCKETS,
 };
-
-/// Reads kernel memory at `base + off`; 0 if it cannot be read.
-#[inline(always)]
-fn read<T: Copy + Default>(base: u64, off: u32) -> T {
-    let mut v = T::default();
-    // SAFETY: the helper checks the address itself and writes exactly size_of::<T>() bytes.
-    let r = unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut v).cast::<c_void>(),
-            size_of::<T>() as u32,
-            (base + off as u64) as *const c_void,
-        )
-    };
-    if r == 0 { v } else { T::default() }
-}
+use crate::memory::read;
+use crate::select;
 
 /// `sock_send_length(sk, ret, flags)`: every send, sendmsg, write, sendfile (6.3+).
 #[inline(always)]
@@ -87,9 +73,15 @@ pub fn on_sys_exit(ctx: &BtfTracePointContext) {
 
 #[inline(always)]
 fn on_send(sk: u64, cookie: u64, ret: i32) {
-    let Some(p) = SOCKETS.get_ptr(cookie) else { return };
+    let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
+    select::adopt(p);
     // SAFETY: a live map value.
-    let about = unsafe { About::socket(cookie, &*p) };
+    let socket = unsafe { &*p };
+    // A UDP socket has no write_seq there; its datagrams are evidence by themselves.
+    if socket.state & SOCKET_DATAGRAM != 0 {
+        return;
+    }
+    let about = About::socket(cookie, socket);
     let end = read::<u32>(sk, OFF_WRITE_SEQ.load());
     emit::event(KIND_SEND, 0, &about, |ev| {
         ev.pid_tgid = bpf_get_current_pid_tgid();

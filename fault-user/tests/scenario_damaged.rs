@@ -6,11 +6,16 @@ use fault_user::scenario::parse;
 use proptest::prelude::*;
 
 fn example_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/example.toml")
+    base_dir().join("example.toml")
+}
+
+/// Where the files are that the reference names.
+fn base_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }
 
 fn errors_of(text: &str) -> String {
-    match parse("test.toml", text, Path::new("/base"), &[]) {
+    match parse("test.toml", text, &base_dir(), &[]) {
         Ok(_) => panic!("it was accepted"),
         Err(errors) => errors.plain(),
     }
@@ -81,7 +86,7 @@ proptest! {
             let end = text.ceil_char_boundary((start + length).min(text.len()));
             text.replace_range(start..end, &insert);
         }
-        if let Err(errors) = parse("x.toml", &text, Path::new("/base"), &[]) {
+        if let Err(errors) = parse("x.toml", &text, &base_dir(), &[]) {
             prop_assert!(!errors.problems().is_empty());
             let plain = errors.plain();
             prop_assert!(plain.contains("x.toml:"), "{}", plain);
@@ -95,11 +100,11 @@ proptest! {
         let count = text.lines().count();
         let kept: Vec<_> =
             text.lines().enumerate().filter(|(i, _)| *i != line % count).map(|(_, l)| l).collect();
-        let _ = parse("x.toml", &kept.join("\n"), Path::new("/base"), &[]);
+        let _ = parse("x.toml", &kept.join("\n"), &base_dir(), &[]);
     }
 
     #[test]
     fn no_override_panics(change in "[a-z0-9.=\"é{}\\[\\]]{0,24}") {
-        let _ = parse("x.toml", "schema = 1\n[[app]]\nname = 'a'\ncommand = ['a']\n", Path::new("/base"), &[change]);
+        let _ = parse("x.toml", "schema = 1\n[[app]]\nname = 'a'\ncommand = ['a']\n", &base_dir(), &[change]);
     }
 }

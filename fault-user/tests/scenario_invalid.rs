@@ -26,7 +26,7 @@ fn invalid_files() -> Vec<PathBuf> {
 fn errors_of(path: &Path) -> ScenarioErrors {
     let text = std::fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
-    match parse(name, &text, Path::new("/base"), &[]) {
+    match parse(name, &text, &scenarios().join("invalid"), &[]) {
         Ok(scenario) => panic!("{name} is valid: {scenario:#?}"),
         Err(errors) => errors,
     }

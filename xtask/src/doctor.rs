@@ -119,7 +119,7 @@ fn library(chosen: &toolchain::Compiler, major: u32) -> Finding {
 }
 
 fn system_packages() -> Finding {
-    let missing = packages::missing();
+    let missing = packages::missing(&packages::ALL);
     let here = packages::ALL.len() - missing.len();
     Finding {
         what: "system packages",

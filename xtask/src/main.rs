@@ -15,6 +15,7 @@ mod test_binaries;
 mod toolchain;
 #[cfg(test)]
 mod toolchain_tests;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Fault(run::Args),
     /// Unit tests, then the privileged ones as root
     Test(test::Args),
+    /// The privileged tests on the kernels of distributions, in QEMU
+    VmTest(vm::Args),
     /// Formatting and clippy, with warnings as errors
     Lint,
     /// What this machine has and lacks
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::scenario(&args),
         Command::Fault(args) => run::any(&args),
         Command::Test(args) => test::command(&args),
+        Command::VmTest(args) => vm::command(&args),
         Command::Lint => lint::command(),
         Command::Doctor => doctor::command(),
         Command::Ci => lint::command().and_then(|()| test::command(&test::Args::default())),

@@ -18,6 +18,7 @@ pub struct Package {
 enum Proof {
     Program(&'static str),
     Header(&'static str),
+    File(&'static str),
 }
 
 /// Everything but the compiler: libbpf-sys builds C against libelf and zlib, tests use `ip`.
@@ -28,6 +29,23 @@ pub const ALL: [Package; 6] = [
     Package { name: "libelf-dev", proof: Proof::Header("libelf.h") },
     Package { name: "zlib1g-dev", proof: Proof::Header("zlib.h") },
     Package { name: "iproute2", proof: Proof::Program("ip") },
+];
+
+/// What tests need besides: an app under test in Python, and a reader for archives that we write.
+pub const TESTS: [Package; 2] = [
+    Package { name: "python3", proof: Proof::Program("python3") },
+    Package { name: "busybox-static", proof: Proof::Program("busybox") },
+];
+
+/// What `vm-test` needs besides: QEMU, and what kernels are fetched and packed with.
+pub const GUESTS: [Package; 7] = [
+    Package { name: "qemu-system-x86", proof: Proof::Program("qemu-system-x86_64") },
+    Package { name: "binutils", proof: Proof::Program("strip") },
+    Package { name: "xz-utils", proof: Proof::Program("xz") },
+    Package { name: "util-linux", proof: Proof::Program("setpriv") },
+    Package { name: "dpkg", proof: Proof::Program("dpkg-deb") },
+    Package { name: "apt", proof: Proof::Program("apt-get") },
+    Package { name: "debian-archive-keyring", proof: Proof::File(crate::vm::KEYRING) },
 ];
 
 /// Debian's newer Rust, with the sources of `core`.
@@ -45,13 +63,14 @@ impl Package {
             Proof::Header(name) => ["/usr/include", "/usr/local/include"]
                 .iter()
                 .any(|dir| Path::new(dir).join(name).is_file()),
+            Proof::File(path) => Path::new(path).is_file(),
         }
     }
 }
 
-/// The names of the packages that are not here.
-pub fn missing() -> Vec<&'static str> {
-    ALL.iter().filter(|package| !package.is_here()).map(|package| package.name).collect()
+/// The names of those packages that are not here.
+pub fn missing(of: &[Package]) -> Vec<&'static str> {
+    of.iter().filter(|package| !package.is_here()).map(|package| package.name).collect()
 }
 
 /// The commands that install `names`, for somebody to type.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::exec::{self, Unable};
 use crate::linker::{self, Fit, Version};
-use crate::packages::{self, Apt};
+use crate::packages::{self, Apt, Package};
 use crate::toolchain::{self, Compiler, LINKED, Missing, Source};
 
 /// rust-src is a few MB; a rustup that takes longer has no way out to the network.
@@ -29,7 +29,7 @@ pub fn ensure() -> Result<()> {
     let mut apt = Apt::new();
     let mut by_hand = Vec::new();
     let compiler = keep(&mut by_hand, compiler(&mut apt))?;
-    keep(&mut by_hand, system_packages(&mut apt))?;
+    keep(&mut by_hand, system_packages(&mut apt, &packages::ALL))?;
     if let Some(compiler) = compiler {
         keep(&mut by_hand, bpf_linker(&compiler))?;
     }
@@ -37,6 +37,24 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     Err(Unable(format!("set-up needs your help:\n{}", by_hand.join("\n"))).into())
+}
+
+/// Installs what only tests need.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_tests() -> Result<()> {
+    system_packages(&mut Apt::new(), &packages::TESTS)
+}
+
+/// Installs what only `vm-test` needs.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_guests() -> Result<()> {
+    let mut apt = Apt::new();
+    system_packages(&mut apt, &packages::TESTS)?;
+    system_packages(&mut apt, &packages::GUESTS)
 }
 
 /// Sorts what somebody has to do by hand from real failures.
@@ -142,14 +160,14 @@ fn link(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-fn system_packages(apt: &mut Apt) -> Result<()> {
-    let missing = packages::missing();
+fn system_packages(apt: &mut Apt, wanted: &[Package]) -> Result<()> {
+    let missing = packages::missing(wanted);
     if missing.is_empty() {
         return Ok(());
     }
     progress(2, &format!("system packages: {}", missing.join(" ")));
     apt.install(&missing)?;
-    let missing = packages::missing();
+    let missing = packages::missing(wanted);
     if missing.is_empty() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::exec::{self, Raise};
 use crate::test_binaries::{PRIVILEGED, privileged, targets};
-use crate::{build, cargo, run};
+use crate::{build, cargo, run, setup};
 
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -28,6 +28,7 @@ pub struct Args {
 
 /// Runs the tests; both halves, even when the first fails, so that one run tells everything.
 pub fn command(args: &Args) -> Result<()> {
+    setup::ensure_tests()?;
     build::command(&build::Args::default())?;
     let names = targets(&cargo::root()?.join("fault-user/tests"))?;
     let (root, plain): (Vec<_>, Vec<_>) =
@@ -78,7 +79,7 @@ fn raised(names: &[String], filter: &[OsString]) -> Result<()> {
 }
 
 /// Builds the privileged tests as the caller.
-fn executables(names: &[String]) -> Result<Vec<PathBuf>> {
+pub fn executables(names: &[String]) -> Result<Vec<PathBuf>> {
     let mut build = cargo::cargo("test")?;
     build.args(["--locked", "--no-run", "--message-format=json-render-diagnostics"]);
     build.args(["-p", "fault-user"]);

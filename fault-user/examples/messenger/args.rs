@@ -88,6 +88,9 @@ pub struct ConnectArgs {
     /// Longest wait for one act: a connection, a probe, a write with its confirmation
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = parse_span)]
     pub timeout: Duration,
+    /// Longest wait for a connection with its handshakes [default: as for any other act]
+    #[arg(long, value_name = "DUR", value_parser = parse_span)]
+    pub connect_timeout: Option<Duration>,
     /// Address to connect from
     #[arg(long, value_name = "IP")]
     pub local_addr: Option<IpAddr>,

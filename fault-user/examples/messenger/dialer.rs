@@ -38,7 +38,7 @@ impl Dialer {
             target: args.connect.clone(),
             tls: tls::connector(&args.ca)?,
             local: args.local_addr,
-            limit: args.timeout,
+            limit: args.connect_timeout.unwrap_or(args.timeout),
         })
     }
 

@@ -3,12 +3,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::AppError;
+use crate::mount;
 
 /// Names of our cgroups begin with this.
 pub const PREFIX: &str = "flowfault-";
@@ -33,7 +34,7 @@ impl Hierarchy {
         if let Some(root) = mounted() {
             return Ok(Self { root, detached: None });
         }
-        let fd = mount_detached().map_err(|source| AppError::NoCgroup2 { source })?;
+        let fd = mount::detached(c"cgroup2").map_err(|source| AppError::NoCgroup2 { source })?;
         let root = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
         Ok(Self { root, detached: Some(fd) })
     }
@@ -63,33 +64,14 @@ fn mounted() -> Option<PathBuf> {
     points.rfind(|p| p.join("cgroup.procs").exists())
 }
 
-/// fsopen, fsconfig(CREATE), fsmount: no mount point, no trace (fsopen(2), Linux 5.2).
-fn mount_detached() -> io::Result<OwnedFd> {
-    const FSOPEN_CLOEXEC: u32 = 1;
-    const FSCONFIG_CMD_CREATE: u32 = 6;
-    const FSMOUNT_CLOEXEC: u32 = 1;
-    let check = |r: i64| if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r as i32) };
-    // SAFETY: a NUL-terminated name and a plain flag; the result is checked and owned.
-    let fs = unsafe {
-        let fd = libc::syscall(libc::SYS_fsopen, c"cgroup2".as_ptr(), FSOPEN_CLOEXEC);
-        OwnedFd::from_raw_fd(check(fd)?)
-    };
-    // SAFETY: the command takes no key, value or aux; all are zero.
-    check(unsafe {
-        libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), FSCONFIG_CMD_CREATE, 0usize, 0usize, 0)
-    })?;
-    // SAFETY: plain numbers; the result is checked and owned.
-    let mount = unsafe { libc::syscall(libc::SYS_fsmount, fs.as_raw_fd(), FSMOUNT_CLOEXEC, 0u32) };
-    // SAFETY: a fresh descriptor that nothing else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(check(mount)?) })
-}
-
 /// The cgroup of one run.
 #[derive(Debug)]
 #[must_use = "dropping it kills what still runs in it and removes it"]
 pub struct RunCgroup {
     hierarchy: Hierarchy,
     name: String,
+    /// Says that it is in use, to this machine's other flowfaults.
+    lock: File,
 }
 
 /// The cgroup of one app.
@@ -109,8 +91,16 @@ impl RunCgroup {
         let hierarchy = Hierarchy::find()?;
         let name = format!("{PREFIX}{run}");
         let dir = hierarchy.root.join(&name);
-        fs::create_dir(&dir).map_err(AppError::io(format!("make the cgroup {}", dir.display())))?;
-        Ok(Self { hierarchy, name })
+        let what = || format!("make the cgroup {}", dir.display());
+        fs::create_dir(&dir).map_err(AppError::io(what()))?;
+        let lock = File::open(&dir).and_then(|f| f.lock().map(|()| f));
+        let lock = lock.map_err(AppError::io(what()))?;
+        Ok(Self { hierarchy, name, lock })
+    }
+
+    /// The descriptor that says that it is in use.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// The hierarchy that it is in.
@@ -174,12 +164,30 @@ impl AppCgroup {
     pub fn kill(&self) {
         kill(&self.dir);
     }
+
+    /// Name of the app that it is for.
+    pub fn name(&self) -> &str {
+        self.dir.file_name().and_then(|n| n.to_str()).unwrap_or_default()
+    }
+
+    /// Its processes and those of the cgroups that they have made below.
+    pub fn pids(&self) -> Vec<i32> {
+        pids(&self.dir)
+    }
+
+    /// Whether a process is left in it or below; a zombie is none (cgroup-v2.rst, cgroup.events).
+    pub fn populated(&self) -> bool {
+        let events = fs::read_to_string(self.dir.join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|l| l == "populated 1")
+    }
 }
 
 /// Processes of a cgroup and those below it.
 pub fn pids(dir: &Path) -> Vec<i32> {
     let own = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     let mut all: Vec<i32> = own.lines().filter_map(|l| l.parse().ok()).collect();
+    // 0 stands for a process of another pid namespace; as an argument of kill() for our own group.
+    all.retain(|pid| *pid > 0);
     all.extend(children(dir).iter().flat_map(|c| pids(c)));
     all
 }

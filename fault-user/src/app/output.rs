@@ -26,8 +26,9 @@ use super::AppError;
 use super::supervisor::AppEvent;
 use crate::clock;
 
-/// Longest single write that is read whole; SO_SNDBUF of the app's end is raised to it.
-const MAX_WRITE: usize = 1 << 20;
+/// Longest single write that is read whole; SO_SNDBUF of the app's end is raised to it. The kernel
+/// doubles that (socket(7)), so longer ones come, and are cut.
+pub const MAX_WRITE: usize = 1 << 20;
 /// A line longer than this is handed on in pieces.
 const MAX_LINE: usize = 1 << 20;
 
@@ -36,7 +37,7 @@ const MAX_LINE: usize = 1 << 20;
 const READS: usize = 64;
 
 /// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// File descriptor 1.
     Stdout,
@@ -149,7 +150,8 @@ enum Drained {
 
 /// What one read came to.
 enum Got {
-    Bytes(usize, u64),
+    /// How many are in the buffer, how many of the same write were not read, and when.
+    Bytes(usize, usize, u64),
     Nothing,
     End,
 }
@@ -166,8 +168,8 @@ impl Reader {
         path: &Path,
         events: mpsc::Sender<AppEvent>,
     ) -> Result<Self, AppError> {
-        let copy = File::options().create(true).append(true).open(path);
-        let copy = copy.map_err(AppError::io(format!("write {}", path.display())))?;
+        // Of this run alone: an earlier one that left no report may have left its output.
+        let copy = File::create(path).map_err(AppError::io(format!("write {}", path.display())))?;
         let ours = Arc::clone(&channel.ours);
         // SAFETY: the Arc keeps the descriptor open and the same until the AsyncFd is dropped.
         let fd = unsafe { AsyncFd::register_with_interest(ours, Interest::READABLE) };
@@ -208,7 +210,7 @@ impl Reader {
     async fn drain(&mut self) -> Drained {
         for _ in 0..READS {
             match self.read() {
-                Ok(Got::Bytes(n, at)) => self.take(n, at).await,
+                Ok(Got::Bytes(n, cut, at)) => self.take(n, cut, at).await,
                 Ok(Got::Nothing) => return Drained::Empty,
                 Ok(Got::End) => return Drained::Ended,
                 Err(e) => {
@@ -231,14 +233,16 @@ impl Reader {
 
     fn read_pipe(&mut self) -> nix::Result<Got> {
         let n = nix::unistd::read(self.fd.get_ref().as_fd(), &mut self.buffer)?;
-        Ok(if n == 0 { Got::End } else { Got::Bytes(n, clock::monotonic_ns()) })
+        Ok(if n == 0 { Got::End } else { Got::Bytes(n, 0, clock::monotonic_ns()) })
     }
 
     fn read_socket(&mut self) -> nix::Result<Got> {
         let mut control = cmsg_space!(TimeSpec);
         let mut iov = [IoSliceMut::new(&mut self.buffer)];
         let fd = self.fd.get_ref().as_raw_fd();
-        let got = recvmsg::<()>(fd, &mut iov, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+        // MSG_TRUNC as a request: the length is the message's, not that of what fits (recv(2)).
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        let got = recvmsg::<()>(fd, &mut iov, Some(&mut control), flags)?;
         let stamp = got.cmsgs()?.find_map(|c| match c {
             ControlMessageOwned::ScmTimestampns(t) => Some(t),
             _ => None,
@@ -249,10 +253,11 @@ impl Reader {
             None if got.bytes == 0 => return Ok(Got::End),
             None => clock::monotonic_ns(),
         };
-        Ok(Got::Bytes(got.bytes, at))
+        let read = got.bytes.min(MAX_WRITE);
+        Ok(Got::Bytes(read, got.bytes - read, at))
     }
 
-    async fn take(&mut self, n: usize, at: u64) {
+    async fn take(&mut self, n: usize, cut: usize, at: u64) {
         if let Err(e) = self.copy.write_all(&self.buffer[..n]) {
             tracing::warn!("cannot copy the output of an app: {e}");
         }
@@ -265,9 +270,26 @@ impl Reader {
             self.send(line.slice(..end), at).await;
             searched = 0;
         }
+        if cut > 0 {
+            self.cut_line(n, cut, at).await;
+        }
         if self.partial.len() > MAX_LINE {
             self.line_end(at).await;
         }
+    }
+
+    /// Ends the line that a write was cut in: where its line ends were, nobody knows.
+    async fn cut_line(&mut self, read: usize, cut: usize, at: u64) {
+        let mark = format!("[flowfault: {cut} more bytes of this write were not read]");
+        if let Err(e) = writeln!(self.copy, "{mark}") {
+            tracing::warn!("cannot copy the output of an app: {e}");
+        }
+        self.partial.extend_from_slice(mark.as_bytes());
+        self.line_end(at).await;
+        let size = (read + cut) as u64;
+        let event = AppEvent::Cut { app: self.app, stream: self.stream, size };
+        // The receiver is gone only when the run is over.
+        let _ = self.events.send(event).await;
     }
 
     async fn line_end(&mut self, at: u64) {

@@ -1,27 +1,31 @@
 //! Starts, signals and ends the apps of a run.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cgroup::{AppCgroup, RunCgroup};
 use super::output::{Channel, Flush, Reader, Stream};
+use super::stopping::Stopping;
 use super::user::{self, Identity};
-use super::{AppError, tail};
+use super::{AppError, command, tail};
 use crate::clock;
 use crate::scenario::model::{self, App, OutcomeSource};
 
 /// Lines that may wait for the controller; an app that writes faster waits as well.
 const BACKLOG: usize = 1024;
+
+/// Name of the commands' cgroup; no app can have it (`@`).
+const COMMANDS: &str = "@commands";
 
 /// What apps do. Times are CLOCK_MONOTONIC ns.
 #[derive(Debug, Clone)]
@@ -37,10 +41,21 @@ pub enum AppEvent {
         /// Without its line end.
         text: Bytes,
     },
+    /// A single write was too long to be read whole; the line that it was cut in came before.
+    Cut {
+        /// Index of the app.
+        app: usize,
+        /// Where it came from.
+        stream: Stream,
+        /// Bytes of the whole write.
+        size: u64,
+    },
     /// It has ended; all of its output came before this.
     Exited {
         /// Index of the app.
         app: usize,
+        /// Which of its processes: a step may have started it anew meanwhile.
+        pid: u32,
         /// When it was seen.
         at: u64,
         /// How.
@@ -50,17 +65,29 @@ pub enum AppEvent {
 
 /// All apps of a run.
 pub struct Supervisor {
-    apps: Vec<Managed>,
+    pub(super) apps: Vec<Managed>,
+    /// Where the commands of steps run: below the run's cgroup, but no app's, so that they end
+    /// with the run and their connections are nobody's.
+    pub(super) commands: AppCgroup,
+    pub(super) commands_stopping: Stopping,
     events: mpsc::Sender<AppEvent>,
 }
 
-struct Managed {
-    spec: App,
+pub(super) struct Managed {
+    pub(super) spec: App,
     identity: Option<Identity>,
-    cgroup: AppCgroup,
+    pub(super) cgroup: AppCgroup,
     channels: HashMap<Stream, Channel>,
     flushes: Vec<mpsc::UnboundedSender<Flush>>,
-    pid: Option<u32>,
+    running: Option<Running>,
+    pub(super) stopping: Stopping,
+}
+
+/// A process whose exit has not been taken in yet.
+struct Running {
+    pid: u32,
+    /// It has exited; the event may still be on its way behind its last output.
+    ended: Arc<AtomicBool>,
 }
 
 impl Supervisor {
@@ -81,14 +108,16 @@ impl Supervisor {
                 cgroup: cgroup.app(&spec.name)?,
                 channels: HashMap::new(),
                 flushes: Vec::new(),
-                pid: None,
+                running: None,
+                stopping: Stopping::default(),
                 spec: spec.clone(),
             };
             managed.open_output(i, dir, &events)?;
             Ok(managed)
         });
         let apps = apps.collect::<Result<_, AppError>>()?;
-        Ok((Self { apps, events }, receiver))
+        let (commands, commands_stopping) = (cgroup.app(COMMANDS)?, Stopping::default());
+        Ok((Self { apps, commands, commands_stopping, events }, receiver))
     }
 
     /// cgroup id of an app.
@@ -101,22 +130,34 @@ impl Supervisor {
         self.apps[app].channels.iter().map(|(s, c)| (*s, c))
     }
 
-    /// Its process, while it runs.
+    /// Its process, until its exit has been taken in.
     pub fn pid(&self, app: usize) -> Option<u32> {
-        self.apps[app].pid
+        self.apps[app].running.as_ref().map(|r| r.pid)
     }
 
-    /// Forgets the process of an app that has exited.
-    pub fn exited(&mut self, app: usize) {
-        self.apps[app].pid = None;
+    /// Whether its process runs: what is done to it now is the cause of its end.
+    pub fn runs(&self, app: usize) -> bool {
+        self.apps[app].running.as_ref().is_some_and(Running::runs)
+    }
+
+    /// Takes in that process `pid` of an app has exited. `false` if it is not the current one:
+    /// then the app was started anew before this was known.
+    pub fn exited(&mut self, app: usize, pid: u32) -> bool {
+        let current = self.pid(app) == Some(pid);
+        if current {
+            self.apps[app].running = None;
+        }
+        current
     }
 
     /// Starts an app. Its exit comes as an event.
     ///
     /// # Errors
-    /// The program cannot be started; it is named with its directory.
+    /// It still runs, or is being ended. The program cannot be started; it is named with its
+    /// directory.
     pub fn start(&mut self, app: usize) -> Result<u32, AppError> {
         let managed = &mut self.apps[app];
+        managed.may_start()?;
         let mut child = managed.command()?.spawn().map_err(|source| AppError::Start {
             app: managed.spec.name.clone(),
             program: managed.spec.command[0].clone(),
@@ -124,15 +165,17 @@ impl Supervisor {
             source,
         })?;
         let pid = child.id().unwrap_or_default();
-        managed.pid = Some(pid);
+        let ended = Arc::new(AtomicBool::new(false));
+        managed.running = Some(Running { pid, ended: Arc::clone(&ended) });
         let (flushes, events) = (managed.flushes.clone(), self.events.clone());
         tokio::spawn(async move {
             match child.wait().await {
                 Ok(status) => {
+                    ended.store(true, Ordering::Release);
                     flush(&flushes).await;
                     // The receiver is gone only when the run is over.
                     let _ = events
-                        .send(AppEvent::Exited { app, at: clock::monotonic_ns(), status })
+                        .send(AppEvent::Exited { app, pid, at: clock::monotonic_ns(), status })
                         .await;
                 }
                 Err(e) => tracing::error!("cannot wait for an app: {e}"),
@@ -150,7 +193,7 @@ impl Supervisor {
 
     /// Sends a signal to the app's process group. An app that does not run is left alone.
     pub fn signal(&self, app: usize, signal: Signal) {
-        if let Some(pid) = self.apps[app].pid {
+        if let Some(pid) = self.pid(app) {
             // ESRCH: it has just ended, which its exit event tells.
             let _ = killpg(Pid::from_raw(pid as i32), signal);
         }
@@ -173,7 +216,24 @@ async fn flush(readers: &[mpsc::UnboundedSender<Flush>]) {
     }
 }
 
+impl Running {
+    fn runs(&self) -> bool {
+        !self.ended.load(Ordering::Acquire)
+    }
+}
+
 impl Managed {
+    /// Refuses a second process beside the first, and one that the pending SIGKILL would hit.
+    fn may_start(&mut self) -> Result<(), AppError> {
+        let runs = self.running.as_ref().is_some_and(Running::runs);
+        if runs || (self.stopping.goes_on() && self.cgroup.populated()) {
+            let (app, pids) = (self.spec.name.clone(), self.cgroup.pids());
+            return Err(AppError::StillRuns { app, pids });
+        }
+        self.stopping = Stopping::default();
+        Ok(())
+    }
+
     fn open_output(
         &mut self,
         app: usize,
@@ -210,62 +270,11 @@ impl Managed {
                 Stream::Stderr => command.stderr(end),
             };
         }
-        if let Some(identity) = &self.identity {
-            command.env("HOME", &identity.home).env("USER", &identity.name);
-            command.env("LOGNAME", &identity.name);
-        }
+        command::settle(&mut command, &self.cgroup, self.identity.as_ref())?;
+        // After what the user brings: the scenario has the last word.
         command.envs(&self.spec.env);
-        self.before_exec(&mut command)?;
         Ok(command)
     }
-
-    /// Joins the cgroup, takes a process group of its own (Ctrl-C is the controller's to handle)
-    /// and becomes the user: in this order, for the first needs privileges.
-    fn before_exec(&self, command: &mut Command) -> Result<(), AppError> {
-        let procs = Arc::new(self.cgroup.procs()?);
-        let identity = self.identity.clone();
-        let name = identity.as_ref().map(|i| std::ffi::CString::new(i.name.as_str()));
-        let name = name.transpose().ok().flatten();
-        command.process_group(0);
-        // SAFETY: between fork and exec only a write to an open descriptor and the set*id calls
-        // are made; the one allocation (the name) was made before the fork.
-        unsafe {
-            command.pre_exec(move || {
-                procs.as_ref().write_all(b"0")?;
-                match (&identity, &name) {
-                    (Some(id), Some(name)) => become_user(id, name),
-                    _ => Ok(()),
-                }
-            });
-        }
-        Ok(())
-    }
-}
-
-fn become_user(id: &Identity, name: &std::ffi::CStr) -> io::Result<()> {
-    nix::unistd::initgroups(name, id.gid)?;
-    nix::unistd::setgid(id.gid)?;
-    nix::unistd::setuid(id.uid)?;
-    Ok(())
-}
-
-/// Starts a command of a step: as the invoking user, in `cwd`, its output in `log`.
-///
-/// # Errors
-/// The program cannot be started or the file not made; both are named.
-pub fn spawn_plain(argv: &[String], cwd: &Path, log: &Path) -> Result<Child, AppError> {
-    let what = || format!("run {argv:?} in {}", cwd.display());
-    let file =
-        std::fs::File::create(log).map_err(AppError::io(format!("write {}", log.display())))?;
-    let copy = file.try_clone().map_err(AppError::io(what()))?;
-    let mut command = Command::new(&argv[0]);
-    command.args(&argv[1..]).current_dir(cwd).stdin(Stdio::null()).stdout(file).stderr(copy);
-    command.kill_on_drop(true);
-    if let Some(identity) = user::resolve("exec", None)? {
-        command.env("HOME", &identity.home).env("USER", &identity.name);
-        command.uid(identity.uid.as_raw()).gid(identity.gid.as_raw());
-    }
-    command.spawn().map_err(AppError::io(what()))
 }
 
 /// Makes a descriptor survive exec: for the janitor, which takes over when we are killed.

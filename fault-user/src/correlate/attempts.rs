@@ -7,6 +7,7 @@ use fault_common::rule::Direction;
 use super::messages::Claim;
 use super::unlogged::Group;
 use super::{Facts, Gap};
+use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::stream::RangeSet;
 
@@ -137,6 +138,10 @@ impl<'a> Attempt<'a> {
         }
         let closed = self.flow.closed.is_some();
         let all_left = self.unsent().is_empty();
+        // Nobody sends a datagram again: one that was lost before it left is lost.
+        if self.flow.proto == UDP && !all_left && self.drops > 0 {
+            return Fate::Never;
+        }
         match (closed, all_left) {
             (true, true) => Fate::Left,
             (true, false) => Fate::Never,

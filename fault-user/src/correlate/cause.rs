@@ -1,6 +1,7 @@
 //! Why a send fared as it did.
 
 use super::attempts::Attempt;
+use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::{LostRx, TxCopy};
 use crate::verdict::Cause;
 
@@ -17,14 +18,19 @@ pub(super) struct Reason {
 /// The cause of an attempt's fate. `since`: when the app began to send, if it says so.
 pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
     let reason = |cause, rule| Reason { cause, rule };
-    if let Some(copy) = dropped(attempt, attempt.range.clone()) {
+    if let Some(copy) = dropped(attempt, attempt.range.clone()).or_else(|| touched(attempt)) {
         reason(Cause::Hit, copy.rule)
+    } else if attempt.flow.proto == UDP {
+        // Datagrams wait for no acknowledgement and for none before them.
+        reason(Cause::Untouched, None)
     } else if blocked(attempt, since) {
         reason(Cause::SenderBlocked, None)
     } else if let Some(lost) = lost_ack(attempt) {
         reason(Cause::AckPath, lost.rule)
     } else if let Some(rule) = behind(attempt) {
         reason(Cause::HeadOfLine, rule)
+    } else if let Some(rule) = touched_ack(attempt) {
+        reason(Cause::AckPath, Some(rule))
     } else {
         reason(Cause::Untouched, None)
     }
@@ -33,6 +39,19 @@ pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
 fn dropped<'a>(attempt: &Attempt<'a>, range: std::ops::Range<i64>) -> Option<&'a TxCopy> {
     let flow = attempt.flow;
     flow.copies_of(&range).find(|c| c.dropped && c.ts <= attempt.settled)
+}
+
+/// A copy of its own that got through, but not as it was: later, changed, more than once.
+fn touched<'a>(attempt: &Attempt<'a>) -> Option<&'a TxCopy> {
+    let mut copies = attempt.flow.copies_of(&attempt.range);
+    copies.find(|c| !c.dropped && c.rule.is_some() && c.ts <= attempt.settled)
+}
+
+/// The rule that touched the acknowledgement of its last byte.
+fn touched_ack(attempt: &Attempt) -> Option<u32> {
+    let acks = &attempt.flow.acks;
+    let at = acks.partition_point(|a| a.upto < attempt.range.end);
+    acks.get(at).filter(|a| !attempt.range.is_empty() && a.ts <= attempt.settled)?.rule
 }
 
 /// Its send calls returned late, and there was something to wait for: bytes ahead of it that

@@ -3,6 +3,7 @@
 use super::attempts::{Attempt, Fate};
 use super::cause::Reason;
 use super::names::Names;
+use crate::ledger::datagrams::UDP;
 use crate::outcome::AppMessage;
 use crate::verdict::{Cause, Outcome};
 
@@ -78,7 +79,8 @@ fn ending(a: &Attempt, now: u64) -> String {
         return format!("acknowledged after {}", after(at));
     }
     match (a.flow.closed, a.fate) {
-        (_, Fate::Never) if !a.complete => String::new(),
+        (_, Fate::Never) if !a.complete || a.flow.proto == UDP => String::new(),
+        _ if a.flow.proto == UDP => "UDP does not say what arrived".to_owned(),
         (Some(at), _) => format!("the socket closed {} later without an ack", after(at)),
         (None, Fate::Never | Fate::Left) => {
             format!("the run ended {} later with the fault still on, without an ack", after(now))

@@ -7,20 +7,25 @@ use fault_common::rule::Direction;
 
 use super::Options;
 use super::counted::Counted;
+use super::missed;
 use super::prepare::Stage;
 use super::state::State;
+use crate::chain::told;
 use crate::correlate::names::{self, Names, RuleName};
 use crate::correlate::{self, Facts};
 use crate::expect::{self, AppFacts};
+use crate::kernel::Hook;
 use crate::ledger::audit::{self, Severity};
+use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::store::{Header, JsonlWriter};
+use crate::line::tally::Tally;
 use crate::plan::Plan;
-use crate::report::OutDir;
 use crate::report::model::{
-    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, Report, RunResult, SCHEMA,
-    StepReport,
+    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, Report,
+    RunResult, SCHEMA, StepReport,
 };
+use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
 use crate::scenario::model::Trigger;
 
@@ -32,9 +37,9 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     // after its end (faults lifted, apps told to go) is no longer part of it.
     let all = state.ledger.flows();
     let flows = state.ledger.flows_until(state.end.unwrap_or(u64::MAX));
-    let counted = Counted::read(&stage.kernel, &stage.plan, &all, &names);
+    let counted = Counted::read(&stage.kernel, &stage.plan, &all, &names, &state);
     let counted = counted.unwrap_or_else(|e| {
-        state.failures.push(format!("the counters cannot be read: {e}"));
+        state.failures.push(format!("the counters cannot be read: {}", told(&e)));
         Counted::default()
     });
     let facts = Facts {
@@ -51,7 +56,10 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
     let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
-    // First: a fault that met no packet because its flow never came is not what went wrong.
+    // First: a fault that met no packet because its step or its flow never came is not what went
+    // wrong.
+    state.note_cut();
+    missed::note(&mut state);
     note_absent(&mut state);
     note_findings(&mut state, &findings, &counted);
 
@@ -64,7 +72,11 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
         started: started(t0),
         duration_ms: ms(facts.end, t0),
         kernel: kernel_release(),
-        backends: Backends { hook: "tcx".into(), line: "none".into() },
+        backends: Backends {
+            hook: stage.kernel.hook().map_or("none", Hook::name).into(),
+            line: state.line.into(),
+        },
+        line: state.tally.as_ref().map(line_report),
         steps: steps(&state),
         flows: flow_reports(&flows, &names, &state, &counted, t0),
         sends: correlation.sends,
@@ -122,7 +134,7 @@ fn kernel_release() -> String {
 }
 
 fn write_events(state: &State<'_>, names: &Names, t0: u64, out: &OutDir) -> std::io::Result<()> {
-    let file = BufWriter::new(File::create(out.path().join("events.jsonl"))?);
+    let file = BufWriter::new(File::create(out.path().join(write::EVENTS))?);
     let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
     let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);
     let mut writer = JsonlWriter::new(file, &header)?;
@@ -154,11 +166,71 @@ fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &C
             counted.sockets_full
         ));
     }
+    note_line(state, counted);
     for (rule, n) in &counted.whole {
         state.warnings.push(format!(
             "fault `{rule}` judged {n} super-packets (segmentation offload) as a whole: losses come \
              in bursts of up to 45 segments"
         ));
+    }
+}
+
+fn note_line(state: &mut State<'_>, counted: &Counted) {
+    if counted.line_gone > 0 {
+        state.failures.push(format!(
+            "{} packets passed without the faults of the delay line: its device was gone, or their \
+             interface has no Ethernet header (tun, WireGuard)",
+            counted.line_gone
+        ));
+    }
+    if counted.unstalled > 0 {
+        state.failures.push(format!(
+            "the window of {} packets could not be rewritten: the stall leaked",
+            counted.unstalled
+        ));
+    }
+    let missed = state.tally.as_ref().map_or(0, |t| t.missed);
+    if missed > 0 {
+        state.warnings.push(format!(
+            "{missed} packets found the delay line's queue full and were lost, by no fault: the \
+             flow sends faster than this machine can hold it"
+        ));
+    }
+    let (early, left) = state.tally.as_ref().map_or((0, 0), |t| (t.early, t.left));
+    if early > 0 {
+        state
+            .failures
+            .push(format!("{early} packets came out of the delay line before their time"));
+    }
+    if left > 0 {
+        state.warnings.push(format!(
+            "{left} packets were still in the delay line when the run ended, and were lost with it"
+        ));
+    }
+    if counted.overflowed > 0 {
+        state.warnings.push(format!(
+            "{} packets were lost by no fault: the delay line held all that it may (`line.hold`)",
+            counted.overflowed
+        ));
+    }
+    if counted.unmarkable > 0 {
+        state.warnings.push(format!(
+            "{} packets that `mark_ce` chose could not be marked: they were not ECN capable \
+             (net.ipv4.tcp_ecn; SYNs, pure acknowledgements and retransmissions never are)",
+            counted.unmarkable
+        ));
+    }
+}
+
+fn line_report(tally: &Tally) -> LineReport {
+    let us = |q: f64| tally.lateness.value_at_quantile(q) as f64 / 1e3;
+    LineReport {
+        released: tally.lateness.len(),
+        late_p50_us: us(0.5),
+        late_p99_us: us(0.99),
+        late_max_us: tally.lateness.max() as f64 / 1e3,
+        most_held_bytes: tally.most_held,
+        missed: tally.missed,
     }
 }
 
@@ -214,7 +286,7 @@ fn flow_reports(
             pid: f.pid,
             comm: state.comms.get(&f.pid).cloned().unwrap_or_default(),
             cookie: f.cookie,
-            protocol: "tcp".into(),
+            protocol: if f.proto == UDP { "udp" } else { "tcp" }.into(),
             local: address(f.local),
             remote: address(f.remote),
             opened_ms: f.opened.map(|t| ms(t, t0)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fault_common::rule::Direction;
 use fault_common::stats::Global;
 
+use super::state::State;
 use crate::correlate::Gap;
 use crate::correlate::names::Names;
 use crate::kernel::{Kernel, KernelError};
@@ -21,8 +22,25 @@ pub struct Counted {
     pub recorded: u64,
     pub lease_expired: u64,
     pub sockets_full: u64,
+    /// Packets that went past the delay line, for it was gone.
+    pub line_gone: u64,
+    /// Packets whose window a stall could not rewrite.
+    pub unstalled: u64,
+    /// Packets that the line lost for want of room.
+    pub overflowed: u64,
+    /// Packets that could not be marked, for they were not ECN capable.
+    pub unmarkable: u64,
     pub whole: Vec<(String, u64)>,
     pub gaps: Vec<Gap>,
+}
+
+/// One rule, whoever carried it out.
+#[derive(Clone, Copy, Default)]
+struct Rule {
+    matched: u64,
+    acted: u64,
+    ended: u64,
+    whole: u64,
 }
 
 impl Counted {
@@ -32,55 +50,80 @@ impl Counted {
         plan: &Plan,
         flows: &[FlowRecord],
         names: &Names,
+        state: &State<'_>,
     ) -> Result<Self, KernelError> {
         let totals = kernel.totals()?;
+        let tally = state.tally.as_ref();
         let mut counted = Self {
-            recorded: totals.get(Global::EventsRecorded),
+            recorded: totals.get(Global::EventsRecorded) + tally.map_or(0, |t| t.events),
             lease_expired: totals.get(Global::LeaseExpired),
             sockets_full: totals.get(Global::SocketsFull),
+            line_gone: totals.get(Global::LineGone),
+            unstalled: totals.get(Global::Unstalled),
             ..Self::default()
         };
         counted.audit.lost = totals.get(Global::EventsLost);
+        counted.audit.unparsed = totals.get(Global::Unparsed);
         for flow in flows {
-            counted.slot(kernel, flow)?;
+            counted.slot(kernel, flow, state)?;
         }
-        let rules = (0..plan.rules.len() as u32).map(|id| kernel.rule(id));
-        let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
-        for (id, (planned, c)) in (0u32..).zip(plan.rules.iter().zip(&rules)) {
-            let name = names.rule(id);
-            if c.whole > 0 {
-                counted.whole.push((name.clone(), c.whole));
-            }
-            // One entry of `faults` is one fault: a dead way out leaves nothing for the way in.
-            let met = plan.rules.iter().zip(&rules).any(|(other, c)| {
-                (other.step, other.entry) == (planned.step, planned.entry) && c.matched > 0
-            });
-            let may_miss = planned.may_miss || met;
-            counted.audit.rules.push(RuleCounters {
-                name,
-                matched: c.matched,
-                acted: c.acted,
-                may_miss,
-            });
-        }
+        let ids = 0..plan.rules.len() as u32;
+        let rules = ids.map(|id| rule(kernel, plan, id, state)).collect::<Result<Vec<_>, _>>()?;
+        counted.rules(plan, &rules, names);
         Ok(counted)
     }
 
-    fn slot(&mut self, kernel: &Kernel, flow: &FlowRecord) -> Result<(), KernelError> {
+    fn rules(&mut self, plan: &Plan, rules: &[Rule], names: &Names) {
+        for (id, (planned, c)) in (0u32..).zip(plan.rules.iter().zip(rules)) {
+            let name = names.rule(id);
+            if c.whole > 0 {
+                self.whole.push((name.clone(), c.whole));
+            }
+            // One entry of `faults` is one fault: a dead way out leaves nothing for the way in.
+            let met = plan.rules.iter().zip(rules).any(|(other, c)| {
+                (other.step, other.entry) == (planned.step, planned.entry) && c.matched > 0
+            });
+            self.audit.rules.push(RuleCounters {
+                name,
+                matched: c.matched,
+                acted: c.acted,
+                ended: c.ended,
+                may_miss: planned.may_miss || met,
+            });
+        }
+    }
+
+    fn slot(
+        &mut self,
+        kernel: &Kernel,
+        flow: &FlowRecord,
+        state: &State<'_>,
+    ) -> Result<(), KernelError> {
         let mut both = [Counters::default(); 2];
         for (direction, sum) in Direction::BOTH.into_iter().zip(&mut both) {
             let c = kernel.slot(flow.slot, direction)?;
+            let line = state.tally.as_ref().and_then(|t| t.sockets.get(&(flow.slot, direction)));
+            let line = line.copied().unwrap_or_default();
+            let resets = state.actions.resets.get(&flow.slot).copied().unwrap_or_default();
             *sum = Counters {
                 packets: c.packets,
                 bytes: c.bytes,
-                dropped: c.dropped,
-                ..Counters::default()
+                dropped: c.dropped + line.dropped,
+                delayed: c.delayed + line.delayed,
+                corrupted: line.corrupted,
+                duplicated: line.duplicated,
+                reordered: line.reordered,
+                reset: resets[direction as usize],
             };
+            let overflowed = c.overflowed + line.overflowed;
+            self.overflowed += overflowed;
+            self.unmarkable += line.unmarkable;
             self.audit.slots.push(SlotCounters {
                 slot: flow.slot,
                 direction,
                 packets: c.packets,
-                dropped: c.dropped,
+                // What the line has lost itself has events, too.
+                dropped: c.dropped + line.dropped + overflowed,
             });
             if c.lost_events > 0 {
                 let cookie = Some(flow.cookie);
@@ -90,4 +133,25 @@ impl Counted {
         self.slots.insert(flow.slot, both);
         Ok(())
     }
+}
+
+fn rule(kernel: &Kernel, plan: &Plan, id: u32, state: &State<'_>) -> Result<Rule, KernelError> {
+    let c = kernel.rule(id)?;
+    // What the programs act on they end, but for a stall.
+    let ends = plan.rules[id as usize].hook.is_some();
+    let mut rule = Rule {
+        matched: c.matched,
+        acted: c.acted,
+        ended: if ends { c.acted } else { 0 },
+        whole: c.whole,
+    };
+    if let Some(t) = state.tally.as_ref().and_then(|t| t.rules.get(&id)) {
+        rule.matched += t.matched;
+        rule.acted += t.acted;
+        rule.ended += t.ended;
+    }
+    let acted = state.actions.acted.get(&id).copied().unwrap_or(0);
+    rule.matched += acted;
+    rule.acted += acted;
+    Ok(rule)
 }

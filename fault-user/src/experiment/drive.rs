@@ -1,19 +1,23 @@
 //! The run itself: waits for whatever comes next and lets the timeline answer.
 
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep_until};
 
+use super::actions;
+use super::execs::Execs;
 use super::interfaces::Change;
 use super::prepare::Stage;
+use super::resets;
 use super::start;
 use super::state::{News, State};
-use crate::app::{AppEvent, supervisor};
+use crate::app::{AppEvent, Supervisor};
+use crate::chain::told;
 use crate::clock;
 use crate::kernel::Batch;
-use crate::plan::RuleId;
+use crate::line::LineError;
+use crate::plan::{RuleId, Stack, Via};
 use crate::timeline::{Act, Timeline};
 
 /// A lease lasts this long and is renewed four times as often as it would need to be.
@@ -32,6 +36,8 @@ pub enum Input {
     App(AppEvent),
     Events(Batch),
     Interface(Change),
+    /// The line wants the connection of this socket to be reset.
+    Reset(u64),
     Deadline,
     Stop(i32),
 }
@@ -48,6 +54,7 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         Some(event) = stage.app_events.recv() => Input::App(event),
         Some(batch) = stage.batches.recv() => Input::Events(batch),
         Some(change) = stage.interfaces.recv() => Input::Interface(change),
+        Some(cookie) = stage.reset_wanted.recv() => Input::Reset(cookie),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
     };
     if matches!(input, Input::Events(_)) && !state.late.is_empty() {
@@ -79,6 +86,7 @@ pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(batch, stage),
         Input::Interface(change) => interface(change, stage, state),
+        Input::Reset(cookie) => actions::limit_reached(stage, state, cookie),
         Input::Stop(signal) => state.interrupted = Some(signal),
         Input::Deadline => {}
     }
@@ -90,7 +98,7 @@ fn interface(change: Change, stage: &mut Stage, state: &mut State<'_>) {
         Change::New(i) => {
             if let Err(e) = stage.kernel.attach_interface(&i.name, i.index, i.ethernet) {
                 // It may be gone again by now; if it is not, its packets are not faulted.
-                state.warnings.push(format!("interface {}: {e}", i.name));
+                state.warnings.push(format!("interface {}: {}", i.name, told(&e)));
             }
         }
     }
@@ -115,11 +123,20 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         }
         check_flows(state, &timeline, now.saturating_sub(t0));
         execs.check(state);
+        resets::check(stage, state, now);
+        tend(stage, state);
         if over(state, &timeline, &execs, hard_stop, now) {
             break;
         }
-        let due =
-            [timeline.next().map(|at| t0 + at), hard_stop, Some(renew_at), execs.poll_at(now)];
+        let tend_at = now + Supervisor::TEND_EVERY.as_nanos() as u64;
+        let due = [
+            timeline.next().map(|at| t0 + at),
+            hard_stop,
+            Some(renew_at),
+            execs.poll_at(now),
+            resets::next_at(state),
+            stage.supervisor.is_stopping().then_some(tend_at),
+        ];
         let due = due.into_iter().flatten().min().unwrap_or(renew_at);
         let wait = Duration::from_nanos(due.saturating_sub(clock::monotonic_ns()));
         let input = next(stage, state, Some(Instant::now() + wait)).await;
@@ -135,7 +152,7 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
     arm(stage, state, &[]);
     timeline.lift_all(end.saturating_sub(t0));
     state.steps = timeline.states().to_vec();
-    execs.kill();
+    execs.cut_off(state);
 }
 
 /// Gives what is on its way when the run ends its time to arrive, with the faults as they are:
@@ -154,8 +171,13 @@ fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u
     let until = now + LEASE.as_nanos() as u64;
     // No lease reaches far beyond the hard stop: the kernel itself ends the faults then.
     let until = hard_stop.map_or(until, |stop| until.min(stop + AFTER_STOP.as_nanos() as u64));
+    // A line that is stuck holds what it has: better no fault than a black hole.
+    if stage.line.as_ref().is_some_and(|l| !l.is_alive()) {
+        state.warnings.push("the delay line's thread did not run for a second".into());
+        return;
+    }
     if let Err(e) = stage.kernel.renew_lease(until) {
-        state.fail(e.to_string());
+        state.fail(told(&e));
     }
 }
 
@@ -181,8 +203,9 @@ fn perform(act: Act, stage: &mut Stage, state: &mut State<'_>, execs: &mut Execs
             let Some(spec) = scenario.steps[step].signal else { return };
             match Signal::try_from(spec.signal) {
                 Ok(signal) => {
-                    let ends = !matches!(signal, Signal::SIGSTOP | Signal::SIGCONT);
-                    state.apps[spec.app.0].asked_to_end |= ends;
+                    if stage.supervisor.runs(spec.app.0) {
+                        state.apps[spec.app.0].signalled(signal);
+                    }
                     stage.supervisor.signal(spec.app.0, signal);
                 }
                 Err(e) => state.fail(format!("signal {}: {e}", spec.signal)),
@@ -195,22 +218,50 @@ fn perform(act: Act, stage: &mut Stage, state: &mut State<'_>, execs: &mut Execs
         }
         Act::Stop(step) => {
             if let Some(app) = scenario.steps[step].stop {
-                state.apps[app.0].asked_to_end = true;
-                stage.supervisor.signal(app.0, Signal::SIGTERM);
+                state.apps[app.0].asked_to_end |= stage.supervisor.runs(app.0);
+                stage.supervisor.stop(app.0);
             }
         }
     }
 }
 
+/// Goes on with the end of what is being ended.
+pub fn tend(stage: &mut Stage, state: &mut State<'_>) {
+    for e in stage.supervisor.tend() {
+        state.warnings.push(told(&e));
+    }
+}
+
 /// Makes these rules the armed ones, in one flip.
 fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
-    let armed = match stage.plan.chains(rules) {
-        Ok(chains) => stage.kernel.arm(&chains).map(drop).map_err(|e| e.to_string()),
-        Err(e) => Err(e.to_string()),
-    };
-    if let Err(e) = armed {
-        state.fail(e);
+    match lay(stage, rules) {
+        Ok(()) => actions::arm(stage, state, rules),
+        Err(e) => state.fail(e),
     }
+}
+
+/// The line knows its part before the programs send it packets under the new rules, and lets go
+/// of what the old ones held once they do.
+fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<(), String> {
+    let stacks = stage.plan.chains(rules).map_err(|e| told(&e))?;
+    let armed = clock::monotonic_ns();
+    let bank = stage.kernel.next_bank();
+    if let Some(running) = &stage.line {
+        let lines = stacks.iter().filter(|(_, s)| s.via == Via::Line);
+        let lines = lines.map(|(key, s)| (*key, s.line_armed(armed))).collect();
+        running.line.stage(bank, lines).map_err(|e| told(&e))?;
+    }
+    let chain = |s: &Stack| match &stage.line {
+        Some(running) if s.via == Via::Line => running.line.chain(s.hook, &s.line),
+        _ => Ok(s.hook),
+    };
+    let chains =
+        stacks.iter().map(|(key, s)| Ok((*key, chain(s)?))).collect::<Result<_, LineError>>();
+    stage.kernel.arm(&chains.map_err(|e| told(&e))?).map_err(|e| told(&e))?;
+    if let Some(running) = &stage.line {
+        running.line.live(bank).map_err(|e| told(&e))?;
+    }
+    Ok(())
 }
 
 /// A flow that a step needs must appear within its time.
@@ -248,66 +299,4 @@ fn over(
     let main_left = apps().any(|(a, spec)| spec.main && runs(a));
     let any_runs = apps().any(|(a, _)| runs(a));
     !main_left && !execs.any() && !timeline.anything_left(any_runs && main_left)
-}
-
-/// Commands that steps have started.
-#[derive(Default)]
-struct Execs {
-    running: Vec<(usize, tokio::process::Child)>,
-}
-
-impl Execs {
-    /// How often a running command is looked at.
-    const EVERY_NS: u64 = 20_000_000;
-
-    fn start(&mut self, step: usize, stage: &Stage, state: &mut State<'_>) {
-        let spec = &state.scenario.steps[step];
-        let Some(argv) = &spec.exec else { return };
-        let log = stage.apps_dir.join(format!("{}.exec", spec.name));
-        match supervisor::spawn_plain(argv, &stage.base_dir, &log) {
-            Ok(child) => self.running.push((step, child)),
-            Err(e) => state.fail(format!("step `{}`: {e}", spec.name)),
-        }
-    }
-
-    fn check(&mut self, state: &mut State<'_>) {
-        self.running.retain_mut(|(step, child)| match child.try_wait() {
-            Ok(None) => true,
-            Ok(Some(status)) => {
-                finished(*step, status, state);
-                false
-            }
-            Err(e) => {
-                state.fail(format!("cannot wait for a command: {e}"));
-                false
-            }
-        });
-    }
-
-    fn any(&self) -> bool {
-        !self.running.is_empty()
-    }
-
-    fn poll_at(&self, now: u64) -> Option<u64> {
-        self.any().then_some(now + Self::EVERY_NS)
-    }
-
-    fn kill(&mut self) {
-        for (_, child) in &mut self.running {
-            // Fails only if it has just ended.
-            let _ = child.start_kill();
-        }
-    }
-}
-
-fn finished(step: usize, status: ExitStatus, state: &mut State<'_>) {
-    if !status.success() {
-        let spec = &state.scenario.steps[step];
-        state.fail(format!(
-            "the command of step `{}` failed ({status}): {:?}; its output is in apps/{}.exec",
-            spec.name,
-            spec.exec.as_deref().unwrap_or_default(),
-            spec.name
-        ));
-    }
 }

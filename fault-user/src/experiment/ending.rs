@@ -1,35 +1,29 @@
 //! The end of a run: faults are lifted, what still runs gets SIGTERM and after its grace
 //! SIGKILL, and every event is read.
 
-use std::time::Duration;
-
-use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
-use super::drive::{self, Input};
+use super::drive;
 use super::prepare::Stage;
 use super::state::State;
+use crate::app::Supervisor;
+use crate::chain::told;
 use crate::clock;
 
 /// Ends everything and reads all that is left. Faults were lifted when the drive ended.
 pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     state.end.get_or_insert_with(clock::monotonic_ns);
     for app in 0..state.apps.len() {
-        if stage.supervisor.pid(app).is_some() {
-            state.apps[app].asked_to_end = true;
-            stage.supervisor.signal(app, Signal::SIGTERM);
-        }
+        state.apps[app].asked_to_end |= stage.supervisor.runs(app);
     }
-    let begun = Instant::now();
-    while let Some(deadline) = next_deadline(stage, state, begun) {
-        match drive::next(stage, state, Some(deadline)).await {
-            Input::Deadline => kill_overdue(stage, state, begun),
-            input => drive::take(input, stage, state),
-        }
+    stage.supervisor.stop_all();
+    while stage.supervisor.is_stopping() {
+        let again = Instant::now() + Supervisor::TEND_EVERY;
+        let input = drive::next(stage, state, Some(again)).await;
+        drive::take(input, stage, state);
+        drive::tend(stage, state);
     }
-    for app in 0..state.apps.len() {
-        stage.supervisor.kill(app);
-    }
+    finish_line(stage, state);
     stage.kernel.detach_interfaces();
     if let Some(reader) = stage.events.take() {
         // Blocks for as long as the ring has something left: milliseconds.
@@ -43,18 +37,16 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     }
 }
 
-/// When the next running app's grace is over; `None` when none runs.
-fn next_deadline(stage: &Stage, state: &State<'_>, begun: Instant) -> Option<Instant> {
-    let running = (0..state.apps.len()).filter(|a| stage.supervisor.pid(*a).is_some());
-    let graces = running.map(|a| state.scenario.apps[a].grace);
-    graces.min().map(|grace| (begun + grace).max(Instant::now() + Duration::from_millis(1)))
-}
-
-fn kill_overdue(stage: &Stage, state: &State<'_>, begun: Instant) {
-    for (app, spec) in state.scenario.apps.iter().enumerate() {
-        if stage.supervisor.pid(app).is_some() && begun.elapsed() >= spec.grace {
-            tracing::info!("app {} did not end within {:?}: killed", spec.name, spec.grace);
-            stage.supervisor.kill(app);
-        }
+/// Takes the line out, and lets go of what it still holds.
+fn finish_line(stage: &mut Stage, state: &mut State<'_>) {
+    let Some(running) = stage.line.take() else { return };
+    state.line = running.line.name();
+    running.drain();
+    if let Err(e) = stage.kernel.close_line() {
+        state.fail(told(&e));
+    }
+    match running.finish() {
+        Ok(tally) => state.tally = Some(tally),
+        Err(e) => state.fail(told(&e)),
     }
 }

@@ -69,6 +69,10 @@ fn interface(link: &LinkMessage) -> Option<Interface> {
         LinkAttribute::IfName(name) => Some(name.clone()),
         _ => None,
     })?;
+    // Ours, and those of other runs: what comes there was judged on another interface.
+    if name.starts_with(crate::line::PREFIX) {
+        return None;
+    }
     let layer = link.header.link_layer_type;
     let ethernet = matches!(layer, LinkLayerType::Ether | LinkLayerType::Loopback);
     Some(Interface { index: link.header.index, name, ethernet })

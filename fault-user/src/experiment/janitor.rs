@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde::{Deserialize, Serialize};
 
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use crate::app::cgroup::{self, RunCgroup};
 use crate::app::output::Stream;
 use crate::app::{Supervisor, supervisor};
@@ -75,18 +75,21 @@ impl Janitor {
     pub(super) fn start(
         charge: &Charge,
         cgroup: &RunCgroup,
+        journal: &Journal,
         apps: &Supervisor,
     ) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut inherited: Vec<i32> = charge.outputs.iter().map(|(fd, _)| *fd).collect();
         inherited.extend(cgroup.hierarchy().detached_fd());
+        // Until it has cleaned up, the run's traces are nobody's leftovers.
+        inherited.extend([cgroup.lock().as_raw_fd(), journal.lock().as_raw_fd()]);
         let mut command = Command::new("/proc/self/exe");
         command.arg0("flowfault").arg("janitor").stdin(OwnedFd::from(theirs));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own: Ctrl-C is for the controller.
         command.process_group(0);
-        // SAFETY: between fork and exec only fcntl is called, on descriptors that `apps` and
-        // `cgroup` keep open until after the fork.
+        // SAFETY: between fork and exec only fcntl is called, on descriptors that `apps`, `journal`
+        // and `cgroup` keep open until after the fork.
         unsafe {
             command.pre_exec(move || {
                 for fd in &inherited {
@@ -138,16 +141,19 @@ pub fn tend() -> io::Result<()> {
 }
 
 fn take_over(charge: &Charge) -> io::Result<()> {
+    let undone = journal::undo(&charge.journal);
     let dir = charge.cgroup_root.join(&charge.cgroup);
     let orphans: Vec<OwnedFd> = cgroup::pids(&dir).into_iter().filter_map(pidfd).collect();
     charge.outputs.iter().try_for_each(|(fd, _)| forget_filter(*fd))?;
     move_out(charge, &dir)?;
     cgroup::rmdir_tree(&dir, Instant::now() + GRACE)?;
-    match fs::remove_file(&charge.journal) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+    // Without the entry nobody would know what is left.
+    let forgotten = undone.and_then(|()| fs::remove_file(&charge.journal));
+    linger(charge, orphans)?;
+    match forgotten {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
-    linger(charge, orphans)
 }
 
 /// Takes the output filter off a socket that outlives the controller: with it the program and its

@@ -1,13 +1,18 @@
 //! What outlives this process if it is killed, written down before it is made: `flowfault clean`
 //! and the janitor undo it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::sysctl::Saved;
 use crate::app::cgroup::{self, Hierarchy, PREFIX};
+use crate::app::hold;
+use crate::kernel::{Filters, Keeper};
 
 /// One run's entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +23,12 @@ pub struct Entry {
     pub started: u64,
     /// Name of the run's cgroup.
     pub cgroup: String,
+    /// Settings that the run changes, with the values that they had.
+    #[serde(default)]
+    pub settings: Vec<Saved>,
+    /// Its filters, on a kernel whose packet programs do not go with their process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Filters>,
 }
 
 /// The entry of this process's run; removed on drop.
@@ -25,6 +36,9 @@ pub struct Entry {
 #[must_use = "dropping it says that nothing is left to undo"]
 pub struct Journal {
     path: PathBuf,
+    entry: Entry,
+    /// Says that the run goes on, to who cannot see its process.
+    lock: File,
 }
 
 impl Journal {
@@ -32,20 +46,67 @@ impl Journal {
     ///
     /// # Errors
     /// The journal's directory cannot be made or written.
-    pub fn write(name: &str) -> io::Result<Self> {
+    pub fn write(name: &str, settings: &[Saved]) -> io::Result<Self> {
         let dir = directory();
         fs::create_dir_all(&dir)?;
         let pid = std::process::id() as i32;
         let started = start_time(pid).unwrap_or_default();
-        let entry = Entry { pid, started, cgroup: format!("{PREFIX}{name}") };
+        let entry = Entry {
+            pid,
+            started,
+            cgroup: format!("{PREFIX}{name}"),
+            settings: settings.to_vec(),
+            filters: None,
+        };
         let path = dir.join(format!("{name}.json"));
-        fs::write(&path, serde_json::to_vec(&entry)?)?;
-        Ok(Self { path })
+        // Empty, and so no entry to anybody, until it is locked.
+        let mut lock = File::create_new(&path)?;
+        lock.lock()?;
+        lock.write_all(&serde_json::to_vec(&entry)?)?;
+        Ok(Self { path, entry, lock })
+    }
+
+    /// Who adds the run's filters to the entry.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn keeper(&self) -> io::Result<impl Keeper + use<>> {
+        let file = self.lock.try_clone()?;
+        Ok(FilterKeeper { path: self.path.clone(), entry: self.entry.clone(), file })
+    }
+
+    /// The descriptor that says that the run goes on.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// Where the entry is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+struct FilterKeeper {
+    path: PathBuf,
+    entry: Entry,
+    file: File,
+}
+
+impl Keeper for FilterKeeper {
+    fn keep(&mut self, filters: &Filters) -> io::Result<()> {
+        self.entry.filters = Some(filters.clone());
+        // In place, because the lock is the file's, and in one call, which a kill does not tear
+        // in two: what there is to say only grows.
+        let bytes = serde_json::to_vec(&self.entry)?;
+        match self.file.write_at(&bytes, 0)? == bytes.len() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
+    fn others(&self) -> Vec<Filters> {
+        let others = entries().into_iter().filter(|(path, _)| *path != self.path);
+        others.filter_map(|(_, e)| e.filters).collect()
     }
 }
 
@@ -78,27 +139,39 @@ pub struct Leftover {
     path: Option<PathBuf>,
     /// The cgroup, if it is still there.
     cgroup: Option<PathBuf>,
+    /// Settings to restore.
+    settings: Vec<Saved>,
+    /// The run's filters.
+    filters: Option<Filters>,
 }
 
 /// Leftovers of runs whose process is gone. Runs that go on are left out.
 pub fn leftovers() -> Vec<Leftover> {
     let entries = entries();
-    let alive: Vec<&str> =
-        entries.iter().filter(|(_, e)| runs(e)).map(|(_, e)| e.cgroup.as_str()).collect();
+    let (alive, dead): (Vec<_>, Vec<_>) = entries.iter().partition(|(p, e)| runs(p, e));
+    let alive: Vec<&str> = alive.iter().map(|(_, e)| e.cgroup.as_str()).collect();
     let hierarchy = Hierarchy::find().ok();
     let ours = hierarchy.as_ref().map(Hierarchy::ours).unwrap_or_default();
     let root = hierarchy.as_ref().map(|h| h.root().to_owned());
     let mut found = Vec::new();
-    for (path, entry) in entries.iter().filter(|(_, e)| !runs(e)) {
+    for (path, entry) in dead {
         found.push(Leftover {
             what: format!("journal of the run of process {}, which is gone", entry.pid),
             path: Some(path.clone()),
             cgroup: None,
+            settings: entry.settings.clone(),
+            filters: entry.filters.clone(),
         });
     }
     for name in ours.iter().filter(|n| !alive.contains(&n.as_str())) {
         let cgroup = root.as_ref().map(|r| r.join(name));
-        found.push(Leftover { what: format!("cgroup {name}"), path: None, cgroup });
+        // Its journal may be under another /run.
+        if cgroup.as_deref().is_some_and(hold::is_held) {
+            continue;
+        }
+        let settings = Vec::new();
+        let what = format!("cgroup {name}");
+        found.push(Leftover { what, path: None, cgroup, settings, filters: None });
     }
     found
 }
@@ -110,21 +183,49 @@ pub fn clean() -> (Vec<Leftover>, Vec<(Leftover, io::Error)>) {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for leftover in leftovers() {
         match remove(&leftover) {
-            Ok(()) => done.push(leftover),
+            Ok(true) => done.push(leftover),
+            Ok(false) => {}
             Err(e) => failed.push((leftover, e)),
         }
     }
     (done, failed)
 }
 
-fn remove(leftover: &Leftover) -> io::Result<()> {
-    if let Some(dir) = &leftover.cgroup {
-        cgroup::remove(dir)?;
+/// Removes it, and says whether it did: a run may have come by it since it was listed.
+fn remove(leftover: &Leftover) -> io::Result<bool> {
+    for place in [&leftover.cgroup, &leftover.path].into_iter().flatten() {
+        // Held while it is removed: of two cleaners, one does it.
+        let lock = match hold::take(place) {
+            Ok(None) => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        if place.is_dir() {
+            cgroup::remove(place)?;
+        } else {
+            // Before the entry goes: it is the only one that knows them.
+            leftover.filters.as_ref().map_or(Ok(()), Filters::remove)?;
+            leftover.settings.iter().try_for_each(Saved::restore)?;
+            fs::remove_file(place)?;
+        }
+        drop(lock);
     }
-    match leftover.path.as_ref().map(fs::remove_file) {
-        Some(Err(e)) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
+    Ok(true)
+}
+
+/// Undoes what the entry at `path` has on record: restores settings, takes off filters.
+///
+/// # Errors
+/// A setting cannot be written, or the kernel refuses to remove a filter.
+pub fn undo(path: &Path) -> io::Result<()> {
+    let raw = match fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let entry: Entry = serde_json::from_slice(&raw)?;
+    let filters = entry.filters.as_ref().map_or(Ok(()), Filters::remove);
+    entry.settings.iter().try_for_each(Saved::restore)?;
+    filters
 }
 
 fn entries() -> Vec<(PathBuf, Entry)> {
@@ -138,6 +239,8 @@ fn entries() -> Vec<(PathBuf, Entry)> {
     paths.filter_map(read).collect()
 }
 
-fn runs(entry: &Entry) -> bool {
-    start_time(entry.pid).is_some_and(|t| t == entry.started)
+/// Whether the run of an entry goes on: its process (or its janitor) holds the entry. The process
+/// itself is asked for as well: earlier versions held nothing.
+fn runs(path: &Path, entry: &Entry) -> bool {
+    hold::is_held(path) || start_time(entry.pid).is_some_and(|t| t == entry.started)
 }

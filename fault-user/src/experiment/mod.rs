@@ -7,24 +7,32 @@
 //! Whatever happens on the way, dropping [`prepare::Stage`] undoes everything: programs hang on
 //! descriptors, cgroups are removed by their guard.
 
+mod actions;
 mod assemble;
 mod counted;
 mod drive;
 mod ending;
+mod execs;
 mod interfaces;
 mod janitor;
 pub mod journal;
 mod late;
+mod line;
+mod missed;
 mod prepare;
+mod resets;
 mod start;
 mod state;
+mod sysctl;
 
 use std::path::PathBuf;
 
 use tokio::sync::watch;
 
+use crate::act::ActError;
 use crate::app::AppError;
-use crate::kernel::{KernelError, Tier};
+use crate::kernel::{Hook, KernelError, Tier};
+use crate::line::LineError;
 use crate::plan::PlanError;
 use crate::report::OutDir;
 use crate::report::model::Report;
@@ -43,6 +51,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Evidence tier to use instead of the best one.
     pub tier: Option<Tier>,
+    /// How to attach to interfaces, instead of the better way.
+    pub hook: Option<Hook>,
     /// Kernel-side log messages: 0 off to 5 trace.
     pub kernel_log: u32,
     /// Start the janitor that cleans up when this process is killed. Needs the `flowfault`
@@ -62,6 +72,17 @@ pub enum RunError {
     /// The scenario is too large.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The delay line.
+    #[error("fault `{fault}` needs the delay line: {source}")]
+    Line {
+        /// The first fault that does.
+        fault: String,
+        /// What is wrong with it.
+        source: LineError,
+    },
+    /// Packets of our own.
+    #[error(transparent)]
+    Act(#[from] ActError),
     /// A remote's name has no address.
     #[error(
         "cannot resolve `{host}` of flow `{flow}`: {reason}. Check the name, or give an address"

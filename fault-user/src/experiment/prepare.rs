@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fault_common::table::{MarkerEntry, MarkerSet};
 use tokio::sync::mpsc;
@@ -9,12 +10,14 @@ use tokio::sync::mpsc;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
-use super::{Options, RunError};
+use super::{Options, RunError, actions, line, sysctl};
+use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
+use crate::line::Device;
 use crate::plan::{self, Plan};
-use crate::report::OutDir;
+use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Host, Remote};
 
@@ -23,8 +26,12 @@ const SLOTS: u32 = 4096;
 
 /// What a run holds of the machine. Dropping it gives everything back, in this order.
 pub struct Stage {
+    pub line: Option<line::Running>,
     pub events: Option<EventReader>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
+    pub sender: Arc<RawSender>,
+    /// Cookies of sockets whose connection the line wants to be reset.
+    pub reset_wanted: mpsc::UnboundedReceiver<u64>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,
@@ -63,12 +70,15 @@ pub async fn prepare(
 ) -> Result<Stage, RunError> {
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
+    let device = line::device(&plan)?;
     let mut kernel = Kernel::load(&Setup {
         seed,
         selectors: plan.selectors.clone(),
         rules: plan.rules.len() as u32,
         slots: SLOTS,
         log_level: options.kernel_log,
+        fq: matches!(device, Some(Device::Fq(_))),
+        hook: options.hook,
         ..Setup::default()
     })?;
     if options.kernel_log > 0 {
@@ -76,15 +86,29 @@ pub async fn prepare(
     }
     let remotes = resolve(scenario, &plan).await?;
     register_remotes(&mut kernel, &remotes)?;
-    let (reader, batches) = kernel.events()?;
+    let (events, batches) = mpsc::unbounded_channel();
+    let reader = kernel.events_to(events.clone())?;
     let tier = kernel.attach_evidence(options.tier)?;
-    let interfaces = attach_interfaces(&mut kernel).await?;
-
     let name = run_name();
-    let journal = Journal::write(&name).map_err(RunError::io("write the journal of this run"))?;
+    let settings = if plan.needs_line() { sysctl::survey() } else { Ok(Vec::new()) };
+    let settings = settings.map_err(RunError::io("read the settings of lo"))?;
+    let journal =
+        Journal::write(&name, &settings).map_err(RunError::io("write the journal of this run"))?;
+    let keeper = journal.keeper().map_err(RunError::io("open the journal of this run"))?;
+    kernel.set_keeper(Box::new(keeper));
+    let interfaces = attach_interfaces(&mut kernel).await?;
     let cgroup = RunCgroup::create(&name)?;
     kernel.attach_cgroup(cgroup.open()?)?;
-    let apps_dir = out.path().join("apps");
+    let sender = Arc::new(actions::sender(&mut kernel)?);
+    let (resets, reset_wanted) = mpsc::unbounded_channel();
+    let line = match device {
+        Some(device) => {
+            let answers = line::answers(Arc::clone(&sender), resets);
+            Some(line::open(&mut kernel, &plan, device, settings, events, answers)?)
+        }
+        None => None,
+    };
+    let apps_dir = out.path().join(write::APPS);
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
@@ -92,15 +116,18 @@ pub async fn prepare(
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
-            Janitor::start(&charge, &cgroup, &supervisor)
+            Janitor::start(&charge, &cgroup, &journal, &supervisor)
                 .map_err(RunError::io("start the janitor"))?,
         )
     } else {
         None
     };
     Ok(Stage {
+        line,
         events: Some(reader),
         batches,
+        sender,
+        reset_wanted,
         kernel,
         supervisor,
         app_events,

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::drive::{self, Input};
 use super::prepare::Stage;
 use super::state::State;
+use crate::chain::told;
 use crate::clock;
 
 /// How long an app without `ready` is given to fail at once.
@@ -34,7 +35,7 @@ pub fn start(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
             true
         }
         Err(e) => {
-            state.fail(e.to_string());
+            state.fail(told(&e));
             false
         }
     }

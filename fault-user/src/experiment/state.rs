@@ -1,20 +1,26 @@
 //! What a run knows at any moment, and how each thing that happens changes it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 
 use bytes::Bytes;
 use fault_common::event::NO_FLOW;
+use nix::sys::signal::Signal;
 
 use super::Stop;
-use super::late::Late;
+use super::actions::{self, Actions};
+use super::late::{Late, Room};
 use super::prepare::Stage;
 use crate::app::AppEvent;
-use crate::app::output::Stream;
+use crate::app::output::{MAX_WRITE, Stream};
+use crate::chain::told;
 use crate::clock;
 use crate::expect::LogLine;
 use crate::kernel::Batch;
 use crate::ledger::entry::{Entry, What};
 use crate::ledger::store::Ledger;
+use crate::line::tally::Tally;
 use crate::outcome::{AppMessage, OutcomeParser};
 use crate::scenario::Scenario;
 use crate::scenario::model::{AppId, ExpectWhat, OutcomeSource, Trigger};
@@ -33,9 +39,22 @@ pub struct AppState {
     pub status: Option<String>,
     /// The run, or one of its steps, told it to end.
     pub asked_to_end: bool,
+    /// Signals that steps have sent it.
+    signals: Vec<i32>,
     /// The end of its output.
     pub last: Vec<String>,
     pub outcomes: u64,
+}
+
+impl AppState {
+    /// A step sends it a signal. Some say "end"; any other is the cause of its end only if it
+    /// dies by that very signal.
+    pub fn signalled(&mut self, signal: Signal) {
+        use Signal::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+        self.asked_to_end |=
+            matches!(signal, SIGTERM | SIGKILL | SIGINT | SIGQUIT | SIGABRT | SIGHUP);
+        self.signals.push(signal as i32);
+    }
 }
 
 /// Something that happened to a flow or in an app, for the timeline.
@@ -44,6 +63,16 @@ pub enum News {
     Line { app: usize, at: u64, text: String },
     Flow { flow: usize, at: u64, state: crate::scenario::model::FlowState },
     Outcomes { app: usize, at: u64, count: u64 },
+}
+
+/// A socket, as far as events have told of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Socket {
+    pub flow: Option<u32>,
+    pub local: Option<SocketAddr>,
+    pub remote: Option<SocketAddr>,
+    pub udp: bool,
+    pub open: bool,
 }
 
 /// The state of a run.
@@ -60,6 +89,14 @@ pub struct State<'a> {
     pub ledger: Ledger,
     /// Cookies of observed sockets that have not been seen to close.
     pub open: HashSet<u64>,
+    /// Observed sockets, by cookie.
+    pub sockets: BTreeMap<u64, Socket>,
+    /// Faults that are no fate of packets.
+    pub actions: Actions,
+    /// What the delay line was made of: the word of the report.
+    pub line: &'static str,
+    /// What the delay line has done, once it has ended.
+    pub tally: Option<Tally>,
     pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
@@ -73,6 +110,8 @@ pub struct State<'a> {
     /// Rules that were armed when the run was over.
     pub armed_at_end: Vec<crate::plan::RuleId>,
     pub late: Vec<Late>,
+    /// Writes that were too long to be read whole: how many, and bytes of the longest.
+    cut: BTreeMap<(usize, Stream), (u64, u64)>,
     parsers: HashMap<usize, OutcomeParser>,
     news: Vec<News>,
 }
@@ -88,7 +127,11 @@ impl<'a> State<'a> {
             apps: scenario.apps.iter().map(|_| AppState::default()).collect(),
             ledger: Ledger::new(),
             open: HashSet::new(),
+            sockets: BTreeMap::new(),
+            actions: Actions::default(),
+            tally: None,
             messages: Vec::new(),
+            line: "none",
             lines: Vec::new(),
             appeared: vec![false; scenario.flows.len()],
             failures: Vec::new(),
@@ -97,6 +140,7 @@ impl<'a> State<'a> {
             steps: Vec::new(),
             armed_at_end: Vec::new(),
             late: Late::all(scenario, &stage.plan),
+            cut: BTreeMap::new(),
             parsers: HashMap::new(),
             news: Vec::new(),
         }
@@ -126,6 +170,7 @@ impl<'a> State<'a> {
         // A step may start it again after it has ended.
         (state.exited, state.exit_code, state.status) = (None, None, None);
         state.asked_to_end = false;
+        state.signals.clear();
         if let Some(outcomes) = &self.scenario.apps[app].outcomes {
             let offset = clock::realtime_offset_ns();
             let parser = OutcomeParser::new(app as u32, outcomes, now, offset);
@@ -137,10 +182,18 @@ impl<'a> State<'a> {
     pub fn app_event(&mut self, event: AppEvent, stage: &mut Stage) {
         match event {
             AppEvent::Line { app, stream, at, text } => self.line(app, stream, at, &text),
-            AppEvent::Exited { app, at, status } => {
-                stage.supervisor.exited(app);
+            AppEvent::Cut { app, stream, size } => {
+                let (writes, longest) = self.cut.entry((app, stream)).or_default();
+                *writes += 1;
+                *longest = size.max(*longest);
+            }
+            AppEvent::Exited { app, pid, at, status } => {
+                if !stage.supervisor.exited(app, pid) {
+                    return;
+                }
                 let state = &mut self.apps[app];
                 state.exited = Some(at);
+                state.asked_to_end |= status.signal().is_some_and(|s| state.signals.contains(&s));
                 state.exit_code = status.code();
                 state.status = Some(status.to_string().replace("exit status: ", "exit "));
             }
@@ -219,6 +272,8 @@ impl<'a> State<'a> {
                 entry.flow = self.assign_late(&entry, stage);
             }
         }
+        self.socket(&entry);
+        actions::event(stage, self, &entry);
         if let What::Overflow { .. } = entry.what {
             self.overflow(entry.flow.unwrap_or(NO_FLOW));
         } else if let Some(flow) =
@@ -232,6 +287,26 @@ impl<'a> State<'a> {
         self.ledger.push(entry);
     }
 
+    fn socket(&mut self, entry: &Entry) {
+        let addresses = match entry.what {
+            What::Opened { local, remote, .. }
+            | What::Bound { local, remote }
+            | What::Established { local, remote, .. } => Some((local, remote)),
+            What::Closed { .. } => None,
+            _ => return,
+        };
+        let socket = self.sockets.entry(entry.cookie).or_default();
+        socket.flow = entry.flow.or(socket.flow);
+        socket.udp = i32::from(entry.proto) == libc::IPPROTO_UDP;
+        socket.open = addresses.is_some();
+        if let Some((local, remote)) = addresses {
+            if entry.lport != 0 {
+                socket.local = Some(SocketAddr::new(local, entry.lport));
+            }
+            socket.remote = Some(SocketAddr::new(remote, entry.rport));
+        }
+    }
+
     fn remember_comm(&mut self, pid: u32) {
         self.comms.entry(pid).or_insert_with(|| {
             let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
@@ -241,16 +316,33 @@ impl<'a> State<'a> {
 
     fn assign_late(&mut self, entry: &Entry, stage: &mut Stage) -> Option<u32> {
         let What::Opened { remote, attempt, .. } = entry.what else { return None };
+        let mut over = Vec::new();
         for late in &mut self.late {
             if attempt > 1 || !late.takes(entry, remote, &stage.remotes) {
                 continue;
             }
+            match late.room(|cookie| stage.kernel.has_left(cookie)) {
+                Ok(Room::Free) => {}
+                Ok(Room::Gone) => continue,
+                Ok(Room::Overflow) => {
+                    over.push(late.flow);
+                    continue;
+                }
+                Err(e) => {
+                    self.failures.push(told(&e));
+                    continue;
+                }
+            }
             match stage.kernel.assign(entry.cookie, late.flow) {
-                Ok(true) => return Some(late.flow),
+                Ok(true) => {
+                    late.give(entry.cookie);
+                    return Some(late.flow);
+                }
                 Ok(false) => {}
-                Err(e) => self.failures.push(e.to_string()),
+                Err(e) => self.failures.push(told(&e)),
             }
         }
+        over.into_iter().for_each(|flow| self.overflow(flow));
         None
     }
 
@@ -263,6 +355,19 @@ impl<'a> State<'a> {
         );
         if !self.failures.contains(&why) {
             self.fail(why);
+        }
+    }
+
+    /// A warning for each stream with writes that were not read whole.
+    pub fn note_cut(&mut self) {
+        for ((app, stream), (writes, longest)) in &self.cut {
+            self.warnings.push(format!(
+                "app `{}` made {writes} writes to {} that were too long to be read whole (the longest \
+                 had {longest} bytes, {MAX_WRITE} are read); the lines that they were cut in say so. \
+                 With stdio = \"pipe\" any length is read",
+                self.scenario.apps[*app].name,
+                stream.name(),
+            ));
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use aya::programs::tc::{TcAttachOptions, TcAttachType};
+use aya::programs::tc::TcAttachType;
 use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSockAddr, FExit, LinkOrder, SchedClassifier, SockOps,
-    SocketFilter,
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr,
+    FExit, SockOps, SocketFilter,
 };
 use fault_common::table::MarkerSet;
 
@@ -18,14 +18,16 @@ impl Kernel {
     /// is the same as once. `ethernet` says whether its packets have a link layer header.
     ///
     /// # Errors
-    /// The kernel has no TCX (before 6.6), or the interface is gone.
+    /// The interface is gone, or what it has leaves no place for filters.
     pub fn attach_interface(
         &mut self,
         name: &str,
         ifindex: u32,
         ethernet: bool,
     ) -> Result<(), KernelError> {
-        if self.tc_links.contains_key(&ifindex) {
+        // What comes out of the delay line has been judged on its way in.
+        let is_line = self.line.as_ref().is_some_and(|(line, _)| *line == ifindex);
+        if is_line || self.hooks.has(ifindex) {
             return Ok(());
         }
         let programs = if ethernet {
@@ -35,29 +37,32 @@ impl Kernel {
         };
         let mut links = Vec::with_capacity(programs.len());
         for (program, hook) in programs {
-            let p: &mut SchedClassifier = typed(&mut self.ebpf, program)?;
-            let id = p
-                .attach_with_options(name, hook, TcAttachOptions::TcxOrder(LinkOrder::first()))
-                .map_err(|e| no_tcx(program, &e))?;
-            links.push(p.take_link(id).map_err(|e| KernelError::program(program, &e))?);
+            match self.attach_to(program, name, ifindex, hook) {
+                Ok(link) => links.push(link),
+                Err(e) => {
+                    self.hooks.insert(ifindex, links);
+                    self.hooks.release(ifindex);
+                    return Err(e);
+                }
+            }
         }
-        self.tc_links.insert(ifindex, links);
+        self.hooks.insert(ifindex, links);
         Ok(())
     }
 
     /// Forgets an interface that is gone; the kernel has detached the programs with it.
     pub fn forget_interface(&mut self, ifindex: u32) {
-        self.tc_links.remove(&ifindex);
+        self.hooks.release(ifindex);
     }
 
     /// Interfaces that have the packet programs.
     pub fn interfaces(&self) -> impl Iterator<Item = u32> + '_ {
-        self.tc_links.keys().copied()
+        self.hooks.interfaces()
     }
 
     /// Takes the packet programs off all interfaces.
     pub fn detach_interfaces(&mut self) {
-        self.tc_links.clear();
+        self.hooks.clear();
     }
 
     /// Watches every connect in a cgroup and below it.
@@ -73,6 +78,23 @@ impl Kernel {
         }
         let p: &mut SockOps = typed(&mut self.ebpf, "socket_state")?;
         p.attach(&cgroup, mode).map_err(|e| KernelError::program("socket_state", &e))?;
+        if self.datagrams { self.attach_datagrams(&cgroup, mode) } else { Ok(()) }
+    }
+
+    fn attach_datagrams(
+        &mut self,
+        cgroup: &impl AsFd,
+        mode: CgroupAttachMode,
+    ) -> Result<(), KernelError> {
+        for name in ["sendmsg4", "sendmsg6"] {
+            let p: &mut CgroupSockAddr = typed(&mut self.ebpf, name)?;
+            p.attach(cgroup, mode).map_err(|e| KernelError::program(name, &e))?;
+        }
+        let p: &mut CgroupSkb = typed(&mut self.ebpf, "datagram_out")?;
+        p.attach(cgroup, CgroupSkbAttachType::Egress, mode)
+            .map_err(|e| KernelError::program("datagram_out", &e))?;
+        let p: &mut CgroupSock = typed(&mut self.ebpf, "sock_release")?;
+        p.attach(cgroup, mode).map_err(|e| KernelError::program("sock_release", &e))?;
         Ok(())
     }
 
@@ -146,20 +168,5 @@ fn no_tracing(e: aya::programs::ProgramError) -> KernelError {
             remedy: "Another tier of evidence does as well",
         },
         other => other,
-    }
-}
-
-/// EINVAL from bpf_link_create on an interface is a kernel that does not know TCX.
-fn no_tcx(program: &str, e: &aya::programs::ProgramError) -> KernelError {
-    use aya::programs::ProgramError;
-    match e {
-        ProgramError::SyscallError(s) if s.io_error.raw_os_error() == Some(libc::EINVAL) => {
-            KernelError::Missing {
-                feature: "TCX (BPF links on interfaces)",
-                since: "Linux 6.6",
-                remedy: "Run on a kernel of 6.6 or later; older ones are not supported yet",
-            }
-        }
-        _ => KernelError::program(program, e),
     }
 }

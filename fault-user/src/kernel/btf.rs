@@ -23,6 +23,8 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_SOCKET_FILE", "socket", "file"),
     ("OFF_REGS_NR", "pt_regs", "orig_ax"),
     ("OFF_REGS_FD", "pt_regs", "di"),
+    ("OFF_TASK_PID", "task_struct", "pid"),
+    ("OFF_TASK_TGID", "task_struct", "tgid"),
 ];
 
 /// Resolves all of them.

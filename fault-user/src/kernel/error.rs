@@ -21,6 +21,16 @@ pub enum KernelError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Somebody else is in the way.
+    #[error("interface {interface} has {by}. {remedy}")]
+    Occupied {
+        /// The interface.
+        interface: String,
+        /// What it has.
+        by: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The object in this binary is not usable.
     #[error("the eBPF object in this binary is {what}: build it with `cargo xtask build`")]
     Object {
@@ -35,7 +45,7 @@ pub enum KernelError {
         /// The tail of the verifier's log, or the error.
         reason: String,
     },
-    /// A map operation failed.
+    /// An operation on a map or on an interface failed.
     #[error("cannot {what}")]
     Map {
         /// What was tried.
@@ -65,6 +75,17 @@ impl KernelError {
     {
         let what = what.into();
         move |e| Self::Map { what, source: Box::new(e) }
+    }
+
+    /// For errors around the filters of an interface.
+    pub(super) fn filters(interface: &str, e: std::io::Error) -> Self {
+        if is_permission(&e) {
+            return Self::Privilege { what: format!("filters on interface {interface}") };
+        }
+        Self::Map {
+            what: format!("look after the filters of interface {interface}"),
+            source: Box::new(e),
+        }
     }
 
     /// For errors of loading or attaching `program`.

@@ -33,19 +33,30 @@ impl Kernel {
     /// # Errors
     /// The ring cannot be mapped, or was taken before.
     pub fn events(&mut self) -> Result<(EventReader, mpsc::UnboundedReceiver<Batch>), KernelError> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        Ok((self.events_to(tx)?, rx))
+    }
+
+    /// The same, into a channel that others write to as well.
+    ///
+    /// # Errors
+    /// As [`Kernel::events`].
+    pub fn events_to(
+        &mut self,
+        tx: mpsc::UnboundedSender<Batch>,
+    ) -> Result<EventReader, KernelError> {
         let map = self
             .ebpf
             .take_map("EVENTS")
             .ok_or(KernelError::Object { what: "without the map EVENTS" })?;
         let ring = RingBuf::try_from(map).map_err(KernelError::map("map the event ring"))?;
-        let (tx, rx) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("flowfault-events".into())
             .spawn(move || consume(ring, &tx, &flag))
             .map_err(KernelError::map("start the event thread"))?;
-        Ok((EventReader { stop, thread: Some(thread) }, rx))
+        Ok(EventReader { stop, thread: Some(thread) })
     }
 }
 

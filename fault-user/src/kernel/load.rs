@@ -1,14 +1,16 @@
 //! The object of this binary -> maps and programs in the kernel, not yet attached.
 
-use std::collections::HashMap;
-
 use aya::maps::Array;
-use aya::programs::{CgroupSockAddr, SchedClassifier, SockOps, SocketFilter};
+use aya::programs::{
+    CgroupSkb, CgroupSock, CgroupSockAddr, SchedClassifier, SockOps, SocketFilter,
+};
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
-use fault_common::table::Selector;
+use fault_common::line::TAGS;
+use fault_common::table::{SEL_REMOTE, Selector};
 
 use super::error::KernelError;
+use super::hooks::{Hook, Hooks};
 use super::{Kernel, btf};
 
 pub(super) static OBJECT: &[u8] =
@@ -31,6 +33,10 @@ pub struct Setup {
     pub log_level: u32,
     /// Whether faults need a lease that the controller renews. False only in packet tests.
     pub leased: bool,
+    /// The delay line is fq ([`Kernel::open_fq`]), not a TAP.
+    pub fq: bool,
+    /// How to attach to interfaces; `None`: the better way that this kernel has.
+    pub hook: Option<Hook>,
 }
 
 impl Default for Setup {
@@ -43,6 +49,8 @@ impl Default for Setup {
             ring_bytes: 16 << 20,
             log_level: 0,
             leased: true,
+            fq: false,
+            hook: None,
         }
     }
 }
@@ -59,6 +67,13 @@ impl Kernel {
         let offsets = btf::offsets()?;
         let mut ebpf = load_object(setup, &offsets)?;
         load_programs(&mut ebpf)?;
+        if setup.fq {
+            load_classifier(&mut ebpf, "line_bounce")?;
+        }
+        let datagrams = setup.selectors.iter().any(wants_datagrams);
+        if datagrams {
+            load_datagram_programs(&mut ebpf)?;
+        }
         let control = ebpf
             .take_map("CONTROL")
             .ok_or(KernelError::Object { what: "without the map CONTROL" })?;
@@ -71,10 +86,15 @@ impl Kernel {
             banks: [Vec::new(), Vec::new()],
             slots: setup.slots,
             rules: setup.rules.max(1),
-            tc_links: HashMap::new(),
+            datagrams,
+            hooks: Hooks::new(setup.hook),
             tier: None,
+            line: None,
+            bounce: None,
         };
         kernel.write_selectors(&setup.selectors)?;
+        // Raw sockets have their protocol for a port; see `Kernel::exempt`.
+        kernel.open_gate(libc::IPPROTO_RAW as u16)?;
         Ok(kernel)
     }
 }
@@ -83,6 +103,11 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let abi = ABI_VERSION | 0xabab_0000;
     let selectors = setup.selectors.len() as u32;
     let leased = u32::from(setup.leased);
+    let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
+    let udp = || setup.selectors.iter().filter(|s| wants_datagrams(s));
+    let with_remote = |s: &&Selector| s.flags & SEL_REMOTE != 0;
+    let udp_remotes = udp().filter(with_remote).fold(0u64, |bits, s| bits | 1 << (s.remote & 63));
+    let udp_any = u32::from(udp().any(|s| !with_remote(&s)));
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -91,7 +116,13 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("SLOTS_LEN", &setup.slots, true)
         .override_global("LOG_LEVEL", &setup.log_level, true)
         .override_global("LEASED", &leased, true)
+        .override_global("FQ", &fq, true)
+        .override_global("UDP_REMOTES", &udp_remotes, true)
+        .override_global("UDP_ANY", &udp_any, true)
         .map_max_entries("SLOTS", setup.slots * 2)
+        .map_max_entries("TRANSIT", setup.slots * 2)
+        .map_max_entries("WAITING", tags)
+        .map_max_entries("LATE_FLOWS", setup.slots)
         .map_max_entries("RULES", setup.rules.max(1))
         .map_max_entries("EVENTS", setup.ring_bytes);
     for (name, offset) in &offsets.0 {
@@ -102,9 +133,8 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
 
 /// Loads the programs that are not tied to an evidence tier.
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    for name in ["egress_l2", "ingress_l2", "egress_l3", "ingress_l3"] {
-        let program: &mut SchedClassifier = typed(ebpf, name)?;
-        program.load().map_err(|e| KernelError::program(name, &e))?;
+    for name in ["egress_l2", "ingress_l2", "egress_l3", "ingress_l3", "line_return"] {
+        load_classifier(ebpf, name)?;
     }
     for name in ["connect4", "connect6"] {
         let program: &mut CgroupSockAddr = typed(ebpf, name)?;
@@ -114,6 +144,28 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     program.load().map_err(|e| KernelError::program("socket_state", &e))?;
     let program: &mut SocketFilter = typed(ebpf, "output_marker")?;
     program.load().map_err(|e| KernelError::program("output_marker", &e))
+}
+
+fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {
+    let program: &mut SchedClassifier = typed(ebpf, name)?;
+    program.load().map_err(|e| KernelError::program(name, &e))
+}
+
+fn wants_datagrams(selector: &Selector) -> bool {
+    selector.proto == libc::IPPROTO_UDP as u32
+}
+
+/// Loads the programs that only UDP flows need: without one, no packet and no send of the apps
+/// meets them.
+fn load_datagram_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    for name in ["sendmsg4", "sendmsg6"] {
+        let program: &mut CgroupSockAddr = typed(ebpf, name)?;
+        program.load().map_err(|e| KernelError::program(name, &e))?;
+    }
+    let program: &mut CgroupSkb = typed(ebpf, "datagram_out")?;
+    program.load().map_err(|e| KernelError::program("datagram_out", &e))?;
+    let program: &mut CgroupSock = typed(ebpf, "sock_release")?;
+    program.load().map_err(|e| KernelError::program("sock_release", &e))
 }
 
 /// The program of that name and type.

@@ -1,19 +1,24 @@
 //! The kernel side, and the only module that knows aya. Everything here is undone by dropping
 //! [`Kernel`]: each program hangs on a link that is a file descriptor, so the kernel detaches it
-//! when this process ends, however it ends.
+//! when this process ends, however it ends. The exception are filters of clsact on kernels without
+//! TCX: a [`Keeper`] writes those down.
 
 mod attach;
 mod btf;
 mod counters;
 mod error;
 mod events;
+mod filters;
+mod hooks;
+mod line;
 mod load;
 mod logs;
+mod mapped;
 mod probe;
+pub(crate) mod qdisc;
 mod tables;
 pub mod testing;
-
-use std::collections::HashMap;
+mod waits;
 
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
@@ -22,8 +27,14 @@ use aya::programs::tc::SchedClassifierLink;
 pub use counters::Totals;
 pub use error::KernelError;
 pub use events::{Batch, EventReader};
+pub use filters::{Filters, Keeper};
+pub use hooks::Hook;
+pub use line::Shared;
 pub use load::Setup;
 pub use probe::{Check, probe};
+pub use waits::Waits;
+
+use hooks::Hooks;
 
 /// Which hook gives the byte ranges of sends (CORRELATION: evidence tiers), best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +86,12 @@ pub struct Kernel {
     banks: [Vec<(u32, fault_common::rule::Direction)>; 2],
     slots: u32,
     rules: u32,
-    tc_links: HashMap<u32, Vec<SchedClassifierLink>>,
+    /// Whether there are UDP flows, and so the programs for them.
+    datagrams: bool,
+    hooks: Hooks,
     tier: Option<Tier>,
+    /// Interface of the delay line, and the program on it.
+    line: Option<(u32, SchedClassifierLink)>,
+    /// The program on the far end of fq's pair.
+    bounce: Option<SchedClassifierLink>,
 }

@@ -1,6 +1,6 @@
 //! What this kernel and these privileges can do: found out by trying.
 
-use super::{Kernel, KernelError, Setup, Tier};
+use super::{Hook, Kernel, KernelError, Setup, Tier};
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -28,9 +28,7 @@ pub fn probe() -> Vec<Check> {
             return checks;
         }
     };
-    let lo = kernel.attach_interface("lo", 1, true).map(|()| "works (on lo)".into());
-    checks.push(check("TCX links", true, lo));
-    kernel.detach_interfaces();
+    checks.extend(probe_hooks(&mut kernel));
     let mut any = false;
     for tier in Tier::ALL {
         let result = kernel.attach_evidence(Some(tier)).map(|_| "works".to_owned());
@@ -44,6 +42,18 @@ pub fn probe() -> Vec<Check> {
         detail: if any { "the first that works is used" } else { "none works" }.into(),
     });
     checks
+}
+
+/// Which hook a run would use.
+fn probe_hooks(kernel: &mut Kernel) -> Vec<Check> {
+    let lo = kernel.attach_interface("lo", 1, true);
+    kernel.detach_interfaces();
+    let works = |hook: Option<Hook>| match hook {
+        Some(Hook::Tcx) => "TCX links (works on lo)".into(),
+        _ => "filters of the clsact qdisc (work on lo; this kernel has no TCX, Linux 6.6)".into(),
+    };
+    let hook = kernel.hook();
+    vec![check("hook for packets on interfaces", true, lo.map(|()| works(hook)))]
 }
 
 fn check(what: &str, needed: bool, result: Result<String, KernelError>) -> Check {

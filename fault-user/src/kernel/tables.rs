@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use aya::maps::{Array, HashMap, Map};
+use aya::maps::{Array, HashMap, Map, MapError};
 use fault_common::event::NO_FLOW;
 use fault_common::rule::{Chain, Direction, chain_index};
-use fault_common::table::{MarkerSet, RemoteKey, Selector, SocketEntry, Tuple};
+use fault_common::table::{
+    DatagramKey, Datagrams, MarkerSet, RemoteKey, SOCKET_LEFT, Selector, SocketEntry, Tuple,
+};
 
 use super::Kernel;
 use super::error::KernelError;
@@ -69,6 +71,11 @@ impl Kernel {
         map.insert(key, bits, 0).map_err(KernelError::map("register a remote address"))
     }
 
+    /// The bank that the next [`Kernel::arm`] makes the live one: 0 or 1.
+    pub fn next_bank(&self) -> usize {
+        ((self.epoch + 1) & 1) as usize
+    }
+
     /// Makes these chains the live ones, all at once. Returns the new epoch.
     ///
     /// # Errors
@@ -101,23 +108,58 @@ impl Kernel {
         self.control.set(LEASE, until_ns, 0).map_err(KernelError::map("renew the lease"))
     }
 
-    /// Gives an already labelled socket the role of a flow: for `opened_after` patterns that
-    /// only userspace can read. `false` if it is not known or has a role already.
+    /// Gives an already known socket the role of a flow: for `opened_after` patterns that only
+    /// userspace can read. `false` if it is not known or has a role already.
     ///
     /// # Errors
     /// The map update fails.
     pub fn assign(&mut self, cookie: u64, flow: u32) -> Result<bool, KernelError> {
-        let mut map: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
-            .map_err(KernelError::map("use the map SOCKETS"))?;
-        let Ok(mut entry) = map.get(&cookie, 0) else { return Ok(false) };
-        if entry.flow != NO_FLOW {
+        let Some(entry) = self.socket(cookie)? else { return Ok(false) };
+        let mut map: Array<_, u32> = Array::try_from(self.map_mut("LATE_FLOWS")?)
+            .map_err(KernelError::map("use the map LATE_FLOWS"))?;
+        let late = map.get(&entry.slot, 0).map_err(KernelError::map("look up a socket's flow"))?;
+        if entry.flow != NO_FLOW || late != 0 {
             return Ok(false);
         }
-        // The kernel side may change other fields of the entry meanwhile (positions, the last
-        // ack); they are hints that the next packet sets again.
-        entry.flow = flow;
-        map.insert(cookie, entry, 0).map_err(KernelError::map("assign a socket to a flow"))?;
+        map.set(entry.slot, flow + 1, 0).map_err(KernelError::map("assign a socket to a flow"))?;
         Ok(true)
+    }
+
+    /// Whether the app has closed a socket, so that its role is free again; true for one that is
+    /// not known.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn has_left(&self, cookie: u64) -> Result<bool, KernelError> {
+        Ok(self.socket(cookie)?.is_none_or(|s| s.state & SOCKET_LEFT != 0))
+    }
+
+    /// What the kernel side knows of a socket.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn socket(&self, cookie: u64) -> Result<Option<SocketEntry>, KernelError> {
+        let map = self
+            .ebpf
+            .map("SOCKETS")
+            .ok_or(KernelError::Object { what: "without one of its maps" })?;
+        let map: HashMap<_, u64, SocketEntry> =
+            HashMap::try_from(map).map_err(KernelError::map("use the map SOCKETS"))?;
+        match map.get(&cookie, 0) {
+            Err(MapError::KeyNotFound) => Ok(None),
+            other => other.map(Some).map_err(KernelError::map("look up a socket")),
+        }
+    }
+
+    /// Lets the packets of a raw socket of ours (`act::RawSender`) pass, unjudged and uncounted,
+    /// whosesoever addresses they have. The socket must be of the protocol IPPROTO_RAW.
+    ///
+    /// # Errors
+    /// The table is full (8 sockets).
+    pub fn exempt(&mut self, cookie: u64) -> Result<(), KernelError> {
+        let mut map: HashMap<_, u64, u32> = HashMap::try_from(self.map_mut("EXEMPT")?)
+            .map_err(KernelError::map("use the map EXEMPT"))?;
+        map.insert(cookie, 0, 0).map_err(KernelError::map("exempt a socket of our own"))
     }
 
     /// Registers a socket by hand, as the connect hooks would. For packet tests.
@@ -136,12 +178,21 @@ impl Kernel {
         let mut tuples: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
             .map_err(KernelError::map("use the map TUPLES"))?;
         tuples.insert(tuple, cookie, 0).map_err(KernelError::map("register a tuple"))?;
+        if tuple.proto == libc::IPPROTO_UDP as u32 {
+            let mut datagrams: HashMap<_, DatagramKey, Datagrams> =
+                HashMap::try_from(self.map_mut("DATAGRAMS")?)
+                    .map_err(KernelError::map("use the map DATAGRAMS"))?;
+            let key =
+                DatagramKey { cookie, raddr: tuple.saddr, rport: tuple.sport.into(), _pad: 0 };
+            let row = Datagrams { id: cookie, ..Datagrams::default() };
+            datagrams.insert(key, row, 0).map_err(KernelError::map("register a UDP flow"))?;
+        }
         self.open_gate(tuple.dport)
     }
 
     /// Sets the bit of a port, as the sock_ops program would. Only before packets flow: the
     /// kernel sets bits of the same array.
-    fn open_gate(&mut self, port: u16) -> Result<(), KernelError> {
+    pub(super) fn open_gate(&mut self, port: u16) -> Result<(), KernelError> {
         let mut map: Array<_, [u64; 1024]> = Array::try_from(self.map_mut(".bss")?)
             .map_err(KernelError::map("use the port bitmap"))?;
         let mut bits = map.get(&0, 0).map_err(KernelError::map("read the port bitmap"))?;

@@ -23,6 +23,8 @@ pub struct Counters {
     pub rules: Vec<RuleCounters>,
     /// Events that did not fit into the ring buffer.
     pub lost: u64,
+    /// Packets that known sockets sent and that could not be parsed; they passed.
+    pub unparsed: u64,
 }
 
 /// Packets of one socket in one direction, as on the wire.
@@ -45,8 +47,10 @@ pub struct RuleCounters {
     pub name: String,
     /// Packets that it judged.
     pub matched: u64,
-    /// Packets that it lost.
+    /// Those that it acted on.
     pub acted: u64,
+    /// Of those: went no further for it.
+    pub ended: u64,
     /// The scenario allows it to meet no packet.
     pub may_miss: bool,
 }
@@ -93,13 +97,20 @@ pub enum Finding {
     /// Verdicts around lost events are `unknown`.
     #[error("{0} events did not fit into the ring buffer: sends around them are `unknown`")]
     EventsLost(u64),
+    /// Faults do not act on what cannot be told apart.
+    #[error(
+        "{0} packets that the run's sockets sent could not be parsed (later fragments, ESP): no fault acted on them and no send has them"
+    )]
+    Unparsed(u64),
 }
 
 impl Finding {
     /// Whether the run fails for it.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::FaultNeverActed { .. } | Self::EventsLost(_) => Severity::Warning,
+            Self::FaultNeverActed { .. } | Self::EventsLost(_) | Self::Unparsed(_) => {
+                Severity::Warning
+            }
             Self::AckedThoughDropped { certain: false, .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -127,6 +138,9 @@ pub fn audit(
     findings.extend(verdict_findings(sends, verdicts));
     if counters.lost > 0 {
         findings.push(Finding::EventsLost(counters.lost));
+    }
+    if counters.unparsed > 0 {
+        findings.push(Finding::Unparsed(counters.unparsed));
     }
     findings
 }
@@ -158,11 +172,11 @@ fn recorded(flow: &FlowRecord, direction: Direction, rule: Option<u32>) -> u64 {
     let of_rule = |r: Option<u32>| rule.is_none() || r == rule;
     match direction {
         Direction::Egress => {
-            let drops = flow.tx.iter().filter(|c| c.dropped && of_rule(c.rule));
+            let drops = flow.tx.iter().filter(|c| c.dropped && !c.discarded && of_rule(c.rule));
             drops.map(|c| u64::from(c.segs)).sum()
         }
         Direction::Ingress => {
-            let drops = flow.lost_rx.iter().filter(|r| of_rule(r.rule));
+            let drops = flow.lost_rx.iter().filter(|r| !r.discarded && of_rule(r.rule));
             drops.map(|r| u64::from(r.segs)).sum()
         }
     }
@@ -182,7 +196,7 @@ fn rule_findings(id: u32, rule: &RuleCounters, flows: &[FlowRecord], lost: u64) 
     let both = |f| Direction::BOTH.map(|d| recorded(f, d, Some(id))).iter().sum::<u64>();
     let told = flows.iter().map(both).sum();
     let mut findings = part_of(&what, rule.acted, rule.matched);
-    findings.extend(agree(what, rule.acted, told, lost));
+    findings.extend(agree(what, rule.ended, told, lost));
     match (rule.matched, rule.acted) {
         (0, _) if !rule.may_miss => findings.push(Finding::FaultMissed { rule: rule.name.clone() }),
         (1.., 0) => findings

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use fault_common::event::tcp;
 
+use super::datagrams::{self, UDP};
 use super::entry::{Entry, What};
 use super::flow::{FlowRecord, SendCall};
 use super::replay::Replay;
@@ -59,7 +60,7 @@ fn base(list: &[Entry]) -> u32 {
 fn one(list: &[Entry]) -> FlowRecord {
     let seq = Unwrapper::new(base(list));
     let mut flow = empty(list);
-    flow.sends = sends(list, seq);
+    flow.sends = if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq) };
     list.iter().for_each(|e| identity(&mut flow, e));
     let has_tx = list.iter().any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
     let mut replay = Replay::new(flow, seq, has_tx);
@@ -134,7 +135,8 @@ fn empty(list: &[Entry]) -> FlowRecord {
         nth: None,
         attempt: None,
         pid: 0,
-        proto: e.proto,
+        // Not every kind of event has it.
+        proto: list.iter().map(|e| e.proto).find(|p| *p != 0).unwrap_or(0),
         passive: false,
         local: None,
         remote: None,

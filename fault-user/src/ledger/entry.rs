@@ -75,10 +75,16 @@ pub enum What {
 /// A packet as the TC program judged it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
-    /// Whether a fault lost it.
+    /// Whether a fault lost it, on its way or at its receiver.
     pub dropped: bool,
-    /// The rule that did.
+    /// It reached the receiver, whose stack discards it for its checksum; `dropped` is set, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discarded: bool,
+    /// The rule that did, or (if it was not lost) that did something else to it.
     pub rule: Option<u32>,
+    /// How long it was in the delay line, us.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held_us: u32,
     /// TCP flags byte.
     pub flags: u8,
     /// Packets on the wire that it stands for, at least 1.
@@ -91,6 +97,10 @@ pub struct Packet {
     pub ack: u32,
     /// Interface index.
     pub ifindex: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Packet {
@@ -188,9 +198,10 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
 }
 
 fn packet(r: Record, want: Direction) -> Result<Packet, DecodeError> {
-    let dropped = match r.u8(25) {
-        event::VERDICT_PASS => false,
-        event::VERDICT_DROP => true,
+    let (dropped, discarded) = match r.u8(25) {
+        event::VERDICT_PASS => (false, false),
+        event::VERDICT_DROP => (true, false),
+        event::VERDICT_DISCARDED => (true, true),
         other => return Err(DecodeError::Verdict(other)),
     };
     if Direction::from_u8(r.u8(27)) != Some(want) {
@@ -202,6 +213,8 @@ fn packet(r: Record, want: Direction) -> Result<Packet, DecodeError> {
     }
     Ok(Packet {
         dropped,
+        discarded,
+        held_us: r.u32(68),
         rule: index(r.u32(44), event::NO_RULE),
         flags: r.u8(26),
         segs,

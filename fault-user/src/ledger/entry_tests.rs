@@ -37,6 +37,8 @@ fn packet_fields_arrive_where_they_belong() {
     assert_eq!((e.retrans, e.lport, e.rport), (21, 23, 24));
     let want = Packet {
         dropped: false,
+        discarded: false,
+        held_us: 22,
         rule: None,
         flags: 0x18,
         segs: 3,
@@ -111,4 +113,13 @@ fn an_unknown_number_is_named() {
     raw[30..32].copy_from_slice(&[0, 0]);
     assert_eq!(Entry::decode(&raw), Err(DecodeError::Segments(0)));
     assert!(DecodeError::Kind(200).to_string().contains("200"));
+}
+
+#[test]
+fn what_the_receiver_throws_away_is_lost_too() {
+    let mut raw = record(event::KIND_RX, EVENT_LEN);
+    raw[27] = 1;
+    raw[25] = event::VERDICT_DISCARDED;
+    let e = Entry::decode(&raw).unwrap();
+    assert!(matches!(e.what, What::Rx(Packet { dropped: true, discarded: true, .. })));
 }

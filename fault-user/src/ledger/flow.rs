@@ -82,6 +82,8 @@ pub struct TxCopy {
     pub ts: u64,
     pub range: Range<i64>,
     pub dropped: bool,
+    /// Of a dropped one: by its receiver, for its checksum.
+    pub discarded: bool,
     pub rule: Option<u32>,
     /// Packets on the wire.
     pub segs: u16,
@@ -108,6 +110,8 @@ impl TxCopy {
 pub struct Ack {
     pub ts: u64,
     pub upto: i64,
+    /// The rule that touched the packet which brought it.
+    pub rule: Option<u32>,
 }
 
 /// A packet for the socket that a fault lost.
@@ -116,6 +120,8 @@ pub struct LostRx {
     pub ts: u64,
     /// What it would have acknowledged.
     pub ack: Option<i64>,
+    /// By this host's stack, for its checksum.
+    pub discarded: bool,
     pub rule: Option<u32>,
     /// Packets on the wire.
     pub segs: u16,

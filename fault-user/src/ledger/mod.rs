@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod build;
+pub mod datagrams;
 pub mod entry;
 pub mod flow;
 mod replay;

@@ -78,7 +78,8 @@ impl Replay {
         if !range.is_empty() {
             self.sent(copy, &range);
         }
-        self.flow.tx.push(TxCopy { ts, range, dropped: p.dropped, rule: p.rule, segs: p.segs });
+        let Packet { dropped, discarded, rule, segs, .. } = *p;
+        self.flow.tx.push(TxCopy { ts, range, dropped, discarded, rule, segs });
     }
 
     fn sent(&mut self, copy: usize, range: &std::ops::Range<i64>) {
@@ -101,9 +102,15 @@ impl Replay {
         let offset = self.seq.offset(p.ack);
         if p.dropped {
             let ack = acks.then_some(offset.min(end));
-            self.flow.lost_rx.push(LostRx { ts, ack, rule: p.rule, segs: p.segs });
+            self.flow.lost_rx.push(LostRx {
+                ts,
+                ack,
+                discarded: p.discarded,
+                rule: p.rule,
+                segs: p.segs,
+            });
         } else if acks && offset > self.una && offset <= end + i64::from(self.fin) {
-            self.acked(ts, offset.min(end));
+            self.acked(ts, offset.min(end), p.rule);
         }
     }
 
@@ -120,13 +127,13 @@ impl Replay {
         self.tx_end.max(known.last().map_or(0, |s| s.range.end))
     }
 
-    fn acked(&mut self, ts: u64, upto: i64) {
+    fn acked(&mut self, ts: u64, upto: i64, rule: Option<u32>) {
         if upto <= self.una {
             return;
         }
         self.una = upto;
         self.seq.advance(upto);
-        self.flow.acks.push(Ack { ts, upto });
+        self.flow.acks.push(Ack { ts, upto, rule });
         let tx = &self.flow.tx;
         let mut newest = None;
         self.in_flight.retain(|f| {

@@ -23,6 +23,8 @@ fn one_of_each() -> Vec<Entry> {
     let (local, remote) = ("10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     let packet = Packet {
         dropped: true,
+        discarded: false,
+        held_us: 0,
         rule: Some(2),
         flags: 0x18,
         segs: 3,

@@ -1,18 +1,14 @@
 //! Scenario -> plan.
 
-use fault_common::rule::{
-    CHAIN_LEN, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, MAX_FLOWS, NTH_LEN, P_ALWAYS, Rule,
-};
+use fault_common::rule::{CHAIN_LEN, MAX_FLOWS};
 use fault_common::table::{
     ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW,
     SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, v4,
 };
 
-use super::{MarkerPlan, Plan, RulePlan};
+use super::{MarkerPlan, Plan, rules};
 use crate::addr;
-use crate::scenario::model::{
-    Fault, FaultSpec, Flow, Loss, Marker, Protocol, Remote, Same, Scenario, Stdio,
-};
+use crate::scenario::model::{Flow, Marker, Protocol, Remote, Same, Scenario, Stdio};
 
 /// A scenario that is valid but larger than the kernel tables.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -52,12 +48,15 @@ pub fn compile(scenario: &Scenario, seed: u64) -> Result<Plan, PlanError> {
         let bit = flow.remote.as_ref().map(|r| intern(&mut remotes, r));
         selectors.push(selector(scenario, flow, i as u32, bit));
     }
+    let (rules, tables) = rules::compile(scenario);
     Ok(Plan {
         seed,
         markers: markers(scenario, &selectors)?,
         selectors,
         remotes,
-        rules: rules(scenario),
+        rules,
+        tables,
+        line: scenario.line,
         observed: observed(scenario),
     })
 }
@@ -127,59 +126,6 @@ fn markers(scenario: &Scenario, selectors: &[Selector]) -> Result<Vec<MarkerPlan
         }
     }
     Ok(markers)
-}
-
-fn rules(scenario: &Scenario) -> Vec<RulePlan> {
-    let mut rules = Vec::new();
-    for (step, of) in scenario.steps.iter().enumerate() {
-        for (entry, spec) in of.faults.iter().enumerate() {
-            for direction in spec.direction.each() {
-                let id = rules.len() as u32;
-                rules.push(RulePlan {
-                    step,
-                    entry,
-                    flow: spec.flow.0,
-                    direction: *direction,
-                    rule: rule(id, spec),
-                    text: text(&spec.fault),
-                    may_miss: spec.may_miss,
-                });
-            }
-        }
-    }
-    rules
-}
-
-fn rule(id: u32, spec: &FaultSpec) -> Rule {
-    let base = Rule { id, ..Rule::NONE };
-    let Fault::Drop(loss) = &spec.fault;
-    match loss {
-        Loss::Random(p) => Rule { kind: LOSS_RANDOM, p32: p32(*p), ..base },
-        Loss::Every(n) => Rule { kind: LOSS_EVERY, arg: *n, ..base },
-        Loss::First(n) => Rule { kind: LOSS_FIRST, arg: *n, ..base },
-        Loss::Nth(list) => {
-            let mut rule = Rule { kind: LOSS_NTH, nth_len: list.len().min(NTH_LEN) as u32, ..base };
-            for (slot, n) in rule.nth.iter_mut().zip(list) {
-                *slot = *n;
-            }
-            rule
-        }
-    }
-}
-
-/// A probability in units of 2^-32; 1.0 becomes certainty, anything above 0 at least one unit.
-fn p32(p: f64) -> u64 {
-    ((p * P_ALWAYS as f64).round() as u64).clamp(1, P_ALWAYS)
-}
-
-fn text(fault: &Fault) -> String {
-    let Fault::Drop(loss) = fault;
-    match loss {
-        Loss::Random(p) => format!("drop = {p}"),
-        Loss::Every(n) => format!("drop every {n}"),
-        Loss::First(n) => format!("drop first {n}"),
-        Loss::Nth(list) => format!("drop nth {list:?}"),
-    }
 }
 
 fn observed(scenario: &Scenario) -> Vec<bool> {

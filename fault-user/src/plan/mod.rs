@@ -2,17 +2,27 @@
 //! nothing here asks the machine anything, so it can be printed, compared and tested anywhere.
 
 mod compile;
+mod rules;
+#[cfg(test)]
+mod rules_tests;
+mod stack;
+#[cfg(test)]
+mod stack_tests;
+mod table_set;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
-use fault_common::rule::{Chain, Direction, Rule};
+use fault_common::fate;
+use fault_common::rule::{Direction, Rule};
 use fault_common::table::Selector;
 
-use crate::scenario::model::Remote;
+use crate::scenario::model::{Line, Remote};
 
+pub use crate::scenario::model::{Backend, Reject, Side, Via};
 pub use compile::{PlanError, compile};
+pub use stack::Stack;
+pub use table_set::{Lent, Tables};
 
 /// Index into [`Plan::rules`]; the id that events and counters carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +41,10 @@ pub struct Plan {
     pub markers: Vec<MarkerPlan>,
     /// Every fault of every step, once per direction, in stacking order.
     pub rules: Vec<RulePlan>,
+    /// Tables that rules name by index.
+    pub tables: Tables,
+    /// What delays packets, and how much it may hold.
+    pub line: Line,
     /// Per app: whether its sockets are watched (it has outcomes, or a flow may be its).
     pub observed: Vec<bool>,
 }
@@ -55,14 +69,42 @@ pub struct RulePlan {
     pub entry: usize,
     /// Index of the flow.
     pub flow: usize,
-    /// Which packets of the flow.
+    /// Which packets of the flow; of no meaning for a reset or an abort.
     pub direction: Direction,
-    /// As the kernel gets it; `rule.id` is its index in [`Plan::rules`].
-    pub rule: Rule,
+    /// What is done.
+    pub what: What,
+    /// The same for the packet programs, if they can judge it where they meet the packet.
+    pub hook: Option<Rule>,
     /// As the scenario says it, e.g. `drop = 1`.
     pub text: String,
     /// The run does not fail when no packet met it.
     pub may_miss: bool,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a plan has a few rules, and is built once")]
+pub enum What {
+    /// To packets. `id` is the rule's index in [`Plan::rules`]; `pulse.armed` is 0 and for the
+    /// one who arms it to set.
+    Packets(fate::Fault),
+    /// The receive window in the packets of its direction is zero.
+    Stall,
+    /// RST to that side, once.
+    Reset(Side),
+    /// The socket is destroyed, once.
+    Abort,
+}
+
+impl RulePlan {
+    /// Who judges it if it is alone in its stack; `None`: it is done to the connection.
+    pub fn via(&self) -> Option<Via> {
+        match (&self.what, &self.hook) {
+            (What::Reset(_) | What::Abort, _) => None,
+            (What::Stall, _) | (_, Some(_)) => Some(Via::Hook),
+            (_, None) => Some(Via::Line),
+        }
+    }
 }
 
 impl Plan {
@@ -71,31 +113,18 @@ impl Plan {
         (0u32..).zip(&self.rules).filter(move |(_, r)| r.step == step).map(|(i, _)| RuleId(i))
     }
 
+    /// Whether some fault needs the delay line.
+    pub fn needs_line(&self) -> bool {
+        self.first_on_line().is_some()
+    }
+
+    /// The first fault that needs it.
+    pub fn first_on_line(&self) -> Option<&RulePlan> {
+        self.rules.iter().find(|r| r.via() == Some(Via::Line))
+    }
+
     /// The rule of that id.
     pub fn rule(&self, id: RuleId) -> &RulePlan {
         &self.rules[id.0 as usize]
-    }
-
-    /// The chain of each flow and direction while `active` (in the order of arming) is armed.
-    ///
-    /// # Errors
-    /// More rules on one flow and direction than a chain holds.
-    pub fn chains(
-        &self,
-        active: &[RuleId],
-    ) -> Result<BTreeMap<(u32, Direction), Chain>, PlanError> {
-        let mut chains = BTreeMap::new();
-        for id in active {
-            let planned = self.rule(*id);
-            let key = (planned.flow as u32, planned.direction);
-            let chain: &mut Chain = chains.entry(key).or_insert(Chain::EMPTY);
-            let place = chain.len as usize;
-            let Some(slot) = chain.rules.get_mut(place) else {
-                return Err(PlanError::ChainFull { flow: planned.flow });
-            };
-            *slot = planned.rule;
-            chain.len += 1;
-        }
-        Ok(chains)
     }
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use fault_common::rule::{Chain, Direction, LOSS_RANDOM, P_ALWAYS};
+use fault_common::rule::{Direction, P_ALWAYS, VIA_HOOK, VIA_LINE};
 use fault_common::table::{
     ANY_APP, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_LATE, SEL_LPORT, SEL_NTH,
     SEL_REMOTE,
@@ -91,24 +91,74 @@ fn each_direction_of_a_fault_is_a_rule_of_the_same_entry() {
         at = "1s"
         faults = [
           { flow = "f", drop = 1.0 },
-          { flow = "f", direction = "ingress", drop = 0.25 },
+          { flow = "f", direction = "ingress", drop = 0.25, may_miss = true },
         ]
         "#,
     );
-    let rules: Vec<_> = plan.rules.iter().map(|r| (r.rule.id, r.entry, r.direction)).collect();
+    let rules: Vec<_> = plan.rules.iter().map(|r| (r.entry, r.direction, r.via())).collect();
     assert_eq!(
         rules,
-        [(0, 0, Direction::Egress), (1, 0, Direction::Ingress), (2, 1, Direction::Ingress)]
+        [
+            (0, Direction::Egress, Some(Via::Hook)),
+            (0, Direction::Ingress, Some(Via::Hook)),
+            (1, Direction::Ingress, Some(Via::Line)),
+        ]
     );
-    let p: Vec<u64> = plan.rules.iter().map(|r| r.rule.p32).collect();
-    assert_eq!(p, [P_ALWAYS, P_ALWAYS, P_ALWAYS / 4]);
-    assert!(plan.rules.iter().all(|r| r.rule.kind == LOSS_RANDOM));
-
     let ids: Vec<RuleId> = plan.rules_of(0).collect();
-    let chains = plan.chains(&ids).unwrap();
-    let order = |c: &Chain| c.rules[..c.len as usize].iter().map(|r| r.id).collect::<Vec<_>>();
-    assert_eq!(order(&chains[&(0, Direction::Egress)]), [0]);
-    assert_eq!(order(&chains[&(0, Direction::Ingress)]), [1, 2]);
+    let stacks = plan.chains(&ids).unwrap();
+    let out = &stacks[&(0, Direction::Egress)];
+    assert_eq!((out.via, out.hook.via, out.hook.len, out.line.len()), (Via::Hook, VIA_HOOK, 1, 0));
+    assert_eq!((out.hook.rules[0].id, out.hook.rules[0].p32), (0, P_ALWAYS));
+    // One that only the line can judge takes the others with it, in their order.
+    let inward = &stacks[&(0, Direction::Ingress)];
+    assert_eq!((inward.via, inward.hook.via, inward.hook.len), (Via::Line, VIA_LINE, 0));
+    assert_eq!(inward.line.iter().map(|f| f.id).collect::<Vec<_>>(), [1, 2]);
+    assert!(plan.needs_line());
+}
+
+#[test]
+fn a_stall_stays_at_the_hook_and_what_is_done_to_connections_is_in_no_chain() {
+    let plan = plan(
+        r#"
+        [[flow]]
+        name = "f"
+        remote = "10.0.0.1:443"
+        nth = 1
+        [[step]]
+        at = "1s"
+        faults = [
+          { flow = "f", direction = "egress", stall = true },
+          { flow = "f", direction = "egress", delay = "5ms" },
+          { flow = "f", reset = "both" },
+        ]
+        "#,
+    );
+    let ids: Vec<RuleId> = plan.rules_of(0).collect();
+    let stacks = plan.chains(&ids).unwrap();
+    assert_eq!(stacks.len(), 1);
+    let out = &stacks[&(0, Direction::Egress)];
+    assert_eq!((out.hook.stall, out.hook.len, out.line.len(), out.via), (1, 0, 1, Via::Line));
+}
+
+#[test]
+fn pulses_count_from_the_moment_of_arming() {
+    let plan = plan(
+        r#"
+        [[flow]]
+        name = "f"
+        remote = "10.0.0.1:443"
+        nth = 1
+        [[step]]
+        at = "1s"
+        faults = [{ flow = "f", direction = "egress", drop = 0.5, pulse = { on = "1s", off = "2s" } }]
+        "#,
+    );
+    let stacks = plan.chains(&[RuleId(0)]).unwrap();
+    let armed = stacks[&(0, Direction::Egress)].line_armed(77);
+    assert_eq!(
+        armed[0].pulse.map(|p| (p.on, p.off, p.armed)),
+        Some((1_000_000_000, 2_000_000_000, 77))
+    );
 }
 
 #[test]

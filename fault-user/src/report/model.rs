@@ -24,6 +24,9 @@ pub struct Report {
     /// `uname -r`.
     pub kernel: String,
     pub backends: Backends,
+    /// What the delay line did; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineReport>,
     pub steps: Vec<StepReport>,
     pub flows: Vec<FlowReport>,
     pub sends: Vec<SendReport>,
@@ -106,6 +109,21 @@ pub struct Counters {
     pub duplicated: u64,
     pub reordered: u64,
     pub reset: u64,
+}
+
+/// The delay line, in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineReport {
+    /// Frames that a fault had held, and that went on.
+    pub released: u64,
+    /// How much later than planned they did, us.
+    pub late_p50_us: f64,
+    pub late_p99_us: f64,
+    pub late_max_us: f64,
+    /// Most bytes held at a time.
+    pub most_held_bytes: u64,
+    /// Packets of the stack that found its queue full, and were lost.
+    pub missed: u64,
 }
 
 /// One send: a message of the app, or bytes that no message claims.

@@ -22,6 +22,7 @@ pub(crate) fn quiet() -> Report {
         duration_ms: 2_000.0,
         kernel: "6.18.0".to_owned(),
         backends: Backends { hook: "tcx".to_owned(), line: "none".to_owned() },
+        line: None,
         steps: Vec::new(),
         flows: vec![flow("chat", 41_000, [12, 0], [11, 0])],
         verdicts: verdicts(&sends),

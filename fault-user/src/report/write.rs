@@ -12,6 +12,12 @@ use super::{html, json, junit};
 pub const REPORT: &str = "report.json";
 const PAGE: &str = "report.html";
 const JUNIT: &str = "junit.xml";
+/// Every event of the run, below its directory.
+pub const EVENTS: &str = "events.jsonl";
+/// Directory of what the apps and the steps' commands wrote.
+pub const APPS: &str = "apps";
+/// How the names of the files in there end.
+const LOGS: [&str; 3] = ["stdout", "stderr", "exec"];
 
 /// Why results could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -117,9 +123,9 @@ pub struct OutDir {
 impl OutDir {
     /// Makes the directory and its parents, before the run, so that a bad path costs no run.
     ///
-    /// With `overwrite`, an earlier run's report.json, report.html and junit.xml are removed
-    /// at once: should this run die, they must not pass for its results. What is made here
-    /// belongs to `owner` (see [`Owner::behind_sudo`]).
+    /// An earlier run's report.json, report.html and junit.xml are removed at once, and with
+    /// `overwrite` its events and the apps' output: should this run die, they must not pass for
+    /// its results. What is made here belongs to `owner` (see [`Owner::behind_sudo`]).
     ///
     /// # Errors
     /// The directory holds a report and `overwrite` is false; it cannot be made or cleared.
@@ -133,6 +139,33 @@ impl OutDir {
         for name in [REPORT, PAGE, JUNIT] {
             dir.remove_if_there(&path.join(name))?;
         }
+        if overwrite {
+            dir.remove_logs()?;
+        }
+        Ok(dir)
+    }
+
+    /// Makes a directory that was not there before: `path`, or `path-2`, `path-3` and so on.
+    /// Two runs that begin in the same second get one each.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn create_new(path: &Path, owner: Option<Owner>) -> Result<Self, Error> {
+        if let Some(parent) = path.parent() {
+            Self { path: parent.to_owned(), owner }.make_with_parents()?;
+        }
+        let mut dir = Self { path: path.to_owned(), owner };
+        for n in 2u32.. {
+            match fs::create_dir(&dir.path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed("create", &dir.path, e)),
+                Ok(()) => break,
+            }
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!("-{n}"));
+            dir.path = name.into();
+        }
+        dir.give(&dir.path)?;
         Ok(dir)
     }
 
@@ -187,6 +220,23 @@ impl OutDir {
         // Only what was made here changes hands, not a parent that was there before.
         for made in missing {
             self.give(made)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a run writes while it goes on. Nothing else: the directory is the user's.
+    fn remove_logs(&self) -> Result<(), Error> {
+        self.remove_if_there(&self.path.join(EVENTS))?;
+        let apps = self.path.join(APPS);
+        let entries = match fs::read_dir(&apps) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|e| failed("list", &apps, e))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(|e| failed("list", &apps, e))?.path();
+            if path.extension().is_some_and(|x| LOGS.iter().any(|l| x == *l)) {
+                self.remove_if_there(&path)?;
+            }
         }
         Ok(())
     }

@@ -20,8 +20,6 @@ pub enum Scope {
     Step,
     /// An entry of `faults`.
     Fault,
-    /// The table behind `drop`.
-    Drop,
     /// `[[expect]]`.
     Expect,
     /// Any smaller table.
@@ -47,10 +45,6 @@ const fn value(scope: Scope, key: &'static str, value: &'static str, instead: &'
 
 const ATTACH: &str = "this version starts its apps itself: give the `[[app]]` a `command`";
 const SELECT: &str = "this version picks flows by `remote`, `nth`, `local` and `opened_after`";
-const FAULT: &str = "the fault of this version is `drop`";
-const LOSS: &str =
-    "this version has a probability, `{ every = N }`, `{ nth = [..] }` and `{ first = N }`";
-const COUNT: &str = "this version counts `packets`, `bytes`, `dropped` and `retransmits`";
 
 const UNAVAILABLE: &[Row] = &[
     key(Scope::App, "pid", ATTACH),
@@ -60,33 +54,12 @@ const UNAVAILABLE: &[Row] = &[
     key(Scope::Flow, "cookie", SELECT),
     key(Scope::Flow, "fd", SELECT),
     key(Scope::Flow, "uid", SELECT),
-    value(Scope::Flow, "protocol", "udp", "this version has TCP flows: `protocol = \"tcp\"`"),
     value(
         Scope::Flow,
         "opened",
         "accept",
         "this version has flows that the app opens itself: `opened = \"connect\"`",
     ),
-    key(Scope::Fault, "delay", FAULT),
-    key(Scope::Fault, "rate", FAULT),
-    key(Scope::Fault, "corrupt", FAULT),
-    key(Scope::Fault, "duplicate", FAULT),
-    key(Scope::Fault, "reorder", FAULT),
-    key(Scope::Fault, "reset", FAULT),
-    key(Scope::Fault, "abort", FAULT),
-    key(Scope::Fault, "reject", FAULT),
-    key(Scope::Fault, "stall", FAULT),
-    key(Scope::Fault, "limit", FAULT),
-    key(Scope::Fault, "mark_ce", FAULT),
-    key(Scope::Fault, "when", "in this version a fault holds for every packet of its direction"),
-    key(Scope::Drop, "burst", LOSS),
-    key(Scope::Drop, "gilbert_elliott", LOSS),
-    // Their counters would always be 0: an expectation on them could not fail.
-    key(Scope::Expect, "delayed", COUNT),
-    key(Scope::Expect, "corrupted", COUNT),
-    key(Scope::Expect, "duplicated", COUNT),
-    key(Scope::Expect, "reordered", COUNT),
-    key(Scope::Expect, "reset", COUNT),
 ];
 
 fn row(scope: Scope, key: &str, value: Option<&str>) -> Option<&'static Row> {

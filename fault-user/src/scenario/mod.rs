@@ -16,6 +16,7 @@ pub mod model;
 mod names;
 mod overrides;
 mod plain;
+mod quantities;
 mod reader;
 mod signals;
 mod statement;
@@ -24,6 +25,7 @@ mod tree;
 pub mod units;
 mod validate;
 mod values;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +35,7 @@ pub use self::explain::{describe_step, explain};
 pub use self::model::Scenario;
 pub use self::signals::name as signal_name;
 pub use self::tree::Place;
+pub use self::written::written;
 
 /// Why there is no scenario.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

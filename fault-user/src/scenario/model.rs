@@ -4,11 +4,20 @@
 //! absolute ones. A value of these types cannot name something that is not there, and none of
 //! the numbers is out of its range.
 
+mod fault;
+mod via;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fault_common::rule::Direction;
+
+pub use fault::{
+    Corrupt, Delay, Duplicate, Fault, Jitter, Limit, Loss, Pulse, Rate, Reject, Reorder, Replay,
+    Segment, Shape, Side, Then, Trace, When,
+};
+pub use via::{Backend, Line, Via};
 
 /// Index into [`Scenario::apps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +41,8 @@ pub struct Scenario {
     pub duration: Option<Duration>,
     /// When an ack counts as late; `None`: 4 x the flow's smallest rtt, at least 1 s.
     pub late_after: Option<Duration>,
+    /// How packets are delayed.
+    pub line: Line,
     /// Apps in starting order.
     pub apps: Vec<App>,
     pub flows: Vec<Flow>,
@@ -298,6 +309,10 @@ pub struct FaultSpec {
     pub flow: FlowId,
     pub direction: DirectionSpec,
     pub fault: Fault,
+    /// Which packets it means; default: all.
+    pub when: When,
+    /// On and off times; `None`: on for as long as it is armed.
+    pub pulse: Option<Pulse>,
     /// The run does not fail when no packet met it.
     pub may_miss: bool,
 }
@@ -320,25 +335,6 @@ impl DirectionSpec {
             Self::Both => &[Direction::Egress, Direction::Ingress],
         }
     }
-}
-
-/// What is done to packets.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Fault {
-    Drop(Loss),
-}
-
-/// Which packets are lost.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Loss {
-    /// Probability, 0 < p <= 1.
-    Random(f64),
-    /// Every Nth packet (the Nth, the 2Nth, ...), N >= 1.
-    Every(u64),
-    /// These packets, counted from 1 from the moment of arming; sorted, at most 32.
-    Nth(Vec<u64>),
-    /// The first N packets.
-    First(u64),
 }
 
 /// One `[[expect]]`.

@@ -121,6 +121,27 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
+/// Writes a size so that [`parse_size`] reads the same one again: in the largest unit of 1024
+/// that divides it.
+pub fn format_size(bytes: u64) -> String {
+    let fits = |(_, scale): &&(&str, u64)| bytes != 0 && bytes.is_multiple_of(*scale);
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(fits) {
+        Some((unit, scale)) => format!("{}{unit}", bytes / scale),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// Writes a rate (bits per second) so that [`parse_rate`] reads the same one again.
+pub fn format_rate(bits_per_s: u64) -> String {
+    let fits = |(_, scale): &&(&str, u64)| bits_per_s != 0 && bits_per_s.is_multiple_of(*scale);
+    let units = [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000)];
+    match units.iter().find(fits) {
+        Some((unit, scale)) => format!("{}{unit}", bits_per_s / scale),
+        None => format!("{bits_per_s}bit"),
+    }
+}
+
 fn single(text: &str, units: &[(&str, u128)]) -> Result<u64, UnitError> {
     let (number, unit, rest) = split(text.trim())?;
     let scale = scale_of(unit, units)?;
@@ -180,85 +201,4 @@ fn scaled(number: &str, scale: u128) -> Result<u128, UnitError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn durations_of_the_contract() {
-        let ms = |text| parse_duration(text).map(|d| d.as_millis());
-        assert_eq!(ms("250ms"), Ok(250));
-        assert_eq!(ms("2m30s"), Ok(150_000));
-        assert_eq!(ms("1h"), Ok(3_600_000));
-        assert_eq!(ms("1.5s"), Ok(1_500));
-        assert_eq!(ms("2m 30s"), Ok(150_000));
-        assert_eq!(ms("0s"), Ok(0));
-        assert_eq!(parse_duration("0.1us"), Ok(Duration::from_nanos(100)));
-        assert_eq!(parse_duration("24h"), Ok(MAX_DURATION));
-    }
-
-    #[test]
-    fn what_is_not_a_duration_says_why() {
-        let cases = [
-            ("10", UnitError::NoUnit),
-            ("-5s", UnitError::Signed),
-            ("+5s", UnitError::Signed),
-            ("5d", UnitError::UnknownUnit),
-            ("5 S", UnitError::UnknownUnit),
-            ("30s2m", UnitError::Order),
-            ("1s1s", UnitError::Order),
-            ("1us1µs", UnitError::Order),
-            ("1.5m30s", UnitError::Malformed),
-            ("", UnitError::Malformed),
-            ("s", UnitError::Malformed),
-            ("1..5s", UnitError::Malformed),
-            ("1.s", UnitError::Malformed),
-            ("0.5ns", UnitError::TooFine),
-            ("24h1ns", UnitError::TooLarge),
-            ("99999999999999999999999999999999999999999h", UnitError::TooLarge),
-        ];
-        for (text, error) in cases {
-            assert_eq!(parse_duration(text), Err(error), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_rates() {
-        assert_eq!(parse_size("64KiB"), Ok(65_536));
-        assert_eq!(parse_size("1.5kB"), Ok(1_500));
-        assert_eq!(parse_size("12"), Err(UnitError::NoUnit));
-        assert_eq!(parse_size("64kb"), Err(UnitError::UnknownUnit));
-        assert_eq!(parse_size("0.5B"), Err(UnitError::TooFine));
-        assert_eq!(parse_size("99999999999GiB"), Err(UnitError::TooLarge));
-        assert_eq!(parse_size("1KiB1B"), Err(UnitError::Malformed));
-        assert_eq!(parse_rate("2mbit"), Ok(2_000_000));
-        assert_eq!(parse_rate("512kbit"), Ok(512_000));
-        assert_eq!(parse_rate("2Mbps"), Err(UnitError::UnknownUnit));
-    }
-
-    #[test]
-    fn formatting_is_the_way_people_write() {
-        let s = |secs| format_duration(Duration::from_secs(secs));
-        assert_eq!((s(0), s(110), s(150)), ("0s".into(), "110s".into(), "2m30s".into()));
-        assert_eq!(format_duration(Duration::from_millis(1500)), "1s500ms");
-    }
-
-    proptest! {
-        #[test]
-        fn a_formatted_duration_reads_back_the_same(nanos in 0..=86_400_000_000_000_u64) {
-            let duration = Duration::from_nanos(nanos);
-            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
-        }
-
-        #[test]
-        fn milliseconds_as_a_fraction_of_seconds_are_exact(ms in 0..86_400_000_u64) {
-            let text = format!("{}.{:03}s", ms / 1000, ms % 1000);
-            prop_assert_eq!(parse_duration(&text), Ok(Duration::from_millis(ms)));
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,24}") {
-            let _ = (parse_duration(&text), parse_size(&text), parse_rate(&text));
-        }
-    }
-}
+mod tests;

@@ -86,7 +86,9 @@ pub fn fraction(problems: &mut Problems, item: Item<'_>, what: &str) -> Option<f
     }
     let help = match value {
         v if v > 1.0 && v <= 100.0 => {
-            format!("it is a share, not a percentage: {v} % is {}", v / 100.0)
+            // Without the last digits, which are those of binary fractions.
+            let share = (v * 1e10).round() / 1e12;
+            format!("it is a share, not a percentage: {v} % is {share}")
         }
         _ => format!("a number from 0.0 to 1.0, for example `{} = 0.1`", item.key),
     };

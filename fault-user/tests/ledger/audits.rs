@@ -7,7 +7,7 @@ use fault_user::verdict::Outcome::Ok as Fine;
 use crate::trace::{Sock, Trace};
 
 fn rule(name: &str, matched: u64, acted: u64) -> RuleCounters {
-    RuleCounters { name: name.into(), matched, acted, may_miss: false }
+    RuleCounters { name: name.into(), matched, acted, ended: acted, may_miss: false }
 }
 
 fn slot(s: Sock, direction: Direction, packets: u64, dropped: u64) -> SlotCounters {
@@ -25,6 +25,7 @@ fn sound() -> (Trace, Sock, Counters) {
         slots: vec![slot(s, Egress, 4, 1), slot(s, Ingress, 3, 1)],
         rules: vec![rule("egress", 3, 1), rule("ingress", 2, 1)],
         lost: 0,
+        unparsed: 0,
     };
     (t, s, counters)
 }
@@ -44,7 +45,7 @@ fn sound_evidence_has_no_findings() {
 fn an_ack_of_bytes_whose_every_copy_was_dropped() {
     let (mut t, s, mut counters) = sound();
     t.lost(s, 700.0, 100, 160).send(s, 700.0, 60).ack(s, 701.0, 160);
-    (counters.slots[0].dropped, counters.rules[0].acted) = (2, 2);
+    (counters.slots[0].dropped, counters.rules[0].ended) = (2, 2);
     let wrong =
         |certain| Finding::AckedThoughDropped { cookie: s.cookie, from: 100, to: 160, certain };
     assert_eq!(findings(&t, &counters), [wrong(true)]);
@@ -58,7 +59,7 @@ fn an_ack_of_bytes_whose_every_copy_was_dropped() {
 fn a_copy_that_goes_out_after_the_ack_does_not_explain_it() {
     let (mut t, s, mut counters) = sound();
     t.lost(s, 700.0, 100, 160).send(s, 700.0, 60).ack(s, 701.0, 160).tx(s, 702.0, 100, 160);
-    (counters.slots[0].dropped, counters.rules[0].acted) = (2, 2);
+    (counters.slots[0].dropped, counters.rules[0].ended) = (2, 2);
     assert!(matches!(findings(&t, &counters)[..], [Finding::AckedThoughDropped { .. }]));
 }
 
@@ -83,8 +84,8 @@ fn counters_that_disagree_with_the_events() {
     };
     assert!(differ(&with(&|c| c.slots[0].dropped = 2)));
     assert!(differ(&with(&|c| c.slots[1].dropped = 0)));
-    assert!(differ(&with(&|c| c.rules[0].acted = 3)));
-    let with_loss = with(&|c| (c.slots[0].dropped, c.rules[0].acted, c.lost) = (2, 2, 1));
+    assert!(differ(&with(&|c| c.rules[0].ended = 3)));
+    let with_loss = with(&|c| (c.slots[0].dropped, c.rules[0].ended, c.lost) = (2, 2, 1));
     assert_eq!(with_loss, [Finding::EventsLost(1)]);
     assert!(differ(&with(&|c| (c.slots[0].dropped, c.lost) = (0, 1))), "an event of no packet");
 }
@@ -132,4 +133,14 @@ fn verdicts_that_do_not_add_up() {
     *result.verdicts.get_mut("pending").unwrap() += 1;
     let found = audit(&t.flows(), &counters, &result.sends, &result.verdicts);
     assert_eq!(found, [Finding::VerdictsDoNotAddUp { verdicts: 2, sends: 1 }]);
+}
+
+#[test]
+fn packets_that_could_not_be_parsed_are_told_with_their_number() {
+    let (t, _, mut counters) = sound();
+    counters.unparsed = 3;
+    let found = findings(&t, &counters);
+    assert_eq!(found, [Finding::Unparsed(3)]);
+    assert_eq!(found[0].severity(), Severity::Warning);
+    assert!(found[0].to_string().starts_with("3 packets"), "{}", found[0]);
 }

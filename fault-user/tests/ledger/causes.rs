@@ -134,6 +134,8 @@ fn drops_count_packets_on_the_wire() {
     let s = t.socket(0);
     let p = Packet {
         dropped: true,
+        discarded: false,
+        held_us: 0,
         rule: Some(0),
         flags: 0x10,
         segs: 10,

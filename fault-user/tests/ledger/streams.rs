@@ -72,7 +72,7 @@ fn the_ack_of_a_fin_covers_one_more() {
     t.send(s, 10.0, 100).tx(s, 10.0, 0, 100).fin(s, 10.5, 100).ack(s, 11.0, 101).close(s, 12.0);
     t.message("m", Fine, 10.0, 11.0);
     assert_eq!(t.verdict_of("m").verdict, Delivered);
-    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(11.0), upto: 100 }]);
+    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(11.0), upto: 100, rule: None }]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn acks_of_what_was_never_sent_are_ignored() {
     t.ack(s, 11.0, 101).ack(s, 12.0, -50).ack(s, 13.0, 5_000);
     assert!(t.flows()[0].acks.is_empty());
     t.ack(s, 14.0, 100).ack(s, 15.0, 100).ack(s, 16.0, 40);
-    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(14.0), upto: 100 }]);
+    assert_eq!(t.flows()[0].acks, [Ack { ts: ns(14.0), upto: 100, rule: None }]);
 }
 
 #[test]
@@ -94,6 +94,8 @@ fn a_reset_acknowledges_nothing() {
     let flags = tcp::RST | tcp::ACK;
     let rst = Packet {
         dropped: false,
+        discarded: false,
+        held_us: 0,
         rule: None,
         flags,
         segs: 1,
@@ -126,6 +128,8 @@ fn a_retransmitted_syn_says_the_same_base() {
     let s = t.socket_from(0, 77);
     let syn = Packet {
         dropped: false,
+        discarded: false,
+        held_us: 0,
         rule: None,
         flags: tcp::SYN,
         segs: 1,

@@ -114,7 +114,17 @@ impl Trace {
     /// A copy that the egress rule drops.
     pub fn lost(&mut self, s: Sock, ms: f64, from: i64, to: i64) -> &mut Self {
         let p = packet(s.isn.wrapping_add(from as u32), (to - from) as u32);
-        self.push(s, ms, What::Tx(Packet { dropped: true, rule: Some(EGRESS_RULE), ..p }));
+        self.push(
+            s,
+            ms,
+            What::Tx(Packet {
+                dropped: true,
+                discarded: false,
+                held_us: 0,
+                rule: Some(EGRESS_RULE),
+                ..p
+            }),
+        );
         self
     }
 
@@ -135,7 +145,13 @@ impl Trace {
 
     /// An ack that the ingress rule drops.
     pub fn lost_ack(&mut self, s: Sock, ms: f64, upto: i64) -> &mut Self {
-        let p = Packet { dropped: true, rule: Some(INGRESS_RULE), ..Self::ack_packet(s, upto) };
+        let p = Packet {
+            dropped: true,
+            discarded: false,
+            held_us: 0,
+            rule: Some(INGRESS_RULE),
+            ..Self::ack_packet(s, upto)
+        };
         self.push(s, ms, What::Rx(p));
         self
     }
@@ -174,5 +190,16 @@ impl Trace {
 }
 
 fn packet(seq: u32, len: u32) -> Packet {
-    Packet { dropped: false, rule: None, flags: tcp::ACK, segs: 1, seq, len, ack: 0, ifindex: 1 }
+    Packet {
+        dropped: false,
+        discarded: false,
+        held_us: 0,
+        rule: None,
+        flags: tcp::ACK,
+        segs: 1,
+        seq,
+        len,
+        ack: 0,
+        ifindex: 1,
+    }
 }

@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 
 use crate::dissect::dissect;
 use crate::model::{Chains, PASSES, REDIRECTED, SHOT, Socket};
-use crate::packet::{Fragment, Packet};
+use crate::packet::{Body, Fragment, Packet};
 use crate::rig::{
     Rig, certain, chain, data, drain, entry, only, setup, sockets, towards, with_port,
 };
@@ -189,4 +189,20 @@ fn the_tuple_of_a_closed_socket_goes_to_the_next_that_connects_with_it() {
     assert_eq!(fates(tcp::ACK), [SHOT, SHOT], "no new connection");
     assert_eq!(fates(tcp::SYN | tcp::ACK), [SHOT, SHOT], "an answer is none either");
     assert_eq!(fates(tcp::SYN), [PASSES, SHOT], "the open one keeps its tuple");
+}
+
+/// Of a UDP socket only what goes to the flow's remote is the flow's.
+#[test]
+fn a_datagram_to_another_remote_of_the_socket_is_nobodys() {
+    let socket = sockets()[4];
+    let mut rig = rig(sends(socket.flow, &[certain(0)]));
+    let datagram =
+        |to| Packet { body: Body::Udp { payload: 100 }, ..Packet::tcp(socket.local, to, 0, 0, 0) };
+    let other = datagram(with_port(socket.remote, socket.remote.port() + 1));
+    assert_eq!(send(&mut rig, &socket, &other, 1).0.code, PASSES);
+    assert_eq!(rig.kernel.totals().unwrap().get(Global::Matched), 0);
+    assert_eq!(send(&mut rig, &socket, &datagram(socket.remote), 1).0.code, REDIRECTED);
+    let events = drain(&mut rig.kernel);
+    let told: Vec<_> = events.iter().map(|e| (e.proto, e.seq, e.len, e.rule)).collect();
+    assert_eq!(told, [(17, 0, 100, 0)]);
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use fault_common::rule::{
-    CHAIN_LEN, Direction, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, P_ALWAYS, Rule,
+    CHAIN_LEN, Direction, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, P_ALWAYS, Rule, WHEN_ANY,
+    WHEN_RST,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -194,7 +195,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         1 => select(vec![0, 1, P_ALWAYS - 1, P_ALWAYS]),
     ];
     let nth = prop::collection::btree_set(1u64..80, 0..20);
-    prop_oneof![
+    let kind = prop_oneof![
         3 => p32.prop_map(|p32| Rule { kind: LOSS_RANDOM, p32, ..Rule::NONE }),
         1 => (1u64..9).prop_map(|arg| Rule { kind: LOSS_EVERY, arg, ..Rule::NONE }),
         1 => (0u64..9).prop_map(|arg| Rule { kind: LOSS_FIRST, arg, ..Rule::NONE }),
@@ -205,5 +206,8 @@ fn rule() -> impl Strategy<Value = Rule> {
             }
             rule
         }),
-    ]
+    ];
+    // One more than there are: what is unknown means no packet.
+    (kind, prop_oneof![3 => Just(WHEN_ANY), 1 => WHEN_ANY..=WHEN_RST + 1])
+        .prop_map(|(rule, when)| Rule { when, ..rule })
 }

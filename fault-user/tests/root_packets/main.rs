@@ -7,6 +7,7 @@ mod dissect;
 mod egress;
 mod epochs;
 mod generate;
+mod late;
 mod lease;
 mod marks;
 mod model;

@@ -127,6 +127,7 @@ impl Model {
             pos: u64::from(pos) | if placed { 0 } else { decide::UNPLACED },
             attempt,
             segs: facts.segs,
+            classes: decide::classes(facts.proto == TCP, facts.flags, facts.payload > 0),
         };
         let fate = decide::decide(&chain, &known, |_, rule| {
             let seen = self.seen.entry((socket.slot, rule.id)).or_default();
@@ -138,7 +139,7 @@ impl Model {
             Fate::Drop(i) => Some(i as usize),
             Fate::Pass => None,
         };
-        self.count(&chain, hit, facts.segs);
+        self.count(&chain, &known, hit);
         let draws = |i: usize| chain.rules[i].kind == LOSS_RANDOM && chain.rules[i].p32 < P_ALWAYS;
         let by_chance = hit.is_some_and(draws);
         if by_chance || (!placed && (0..chain.len as usize).any(draws)) {
@@ -147,9 +148,13 @@ impl Model {
         hit.map(|i| chain.rules[i].id)
     }
 
-    fn count(&mut self, chain: &Chain, hit: Option<usize>, segs: u32) {
+    fn count(&mut self, chain: &Chain, known: &decide::Facts, hit: Option<usize>) {
+        let segs = known.segs;
         let reached = hit.map_or(chain.len as usize, |i| i + 1);
         for (i, rule) in chain.rules[..reached].iter().enumerate() {
+            if decide::means(rule, known) == 0 {
+                continue;
+            }
             let counters = self.rules.entry(rule.id).or_default();
             counters.matched += u64::from(segs);
             if hit == Some(i) {

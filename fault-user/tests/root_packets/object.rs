@@ -75,7 +75,16 @@ fn globals() -> BTreeMap<String, (usize, Vec<u8>)> {
 #[test]
 fn each_load_time_value_has_a_place_and_an_initial_value_of_its_own() {
     let globals = globals();
-    for name in ["ABI", "SEED", "SELECTORS_LEN", "SLOTS_LEN", "LOG_LEVEL", "LEASED"] {
+    for name in [
+        "ABI",
+        "SEED",
+        "SELECTORS_LEN",
+        "SLOTS_LEN",
+        "LOG_LEVEL",
+        "LEASED",
+        "UDP_REMOTES",
+        "UDP_ANY",
+    ] {
         assert!(globals.contains_key(name), "{name} is not among {:?}", globals.keys());
     }
     for (name, (at, initial)) in &globals {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fault_common::event::{Event, NO_FLOW};
 use fault_common::rule::{Chain, Direction, P_ALWAYS, Rule};
 use fault_common::stats::Global;
-use fault_common::table::{SocketEntry, Tuple};
+use fault_common::table::{LastSegment, SocketEntry, Tuple};
 use fault_user::addr;
 use fault_user::kernel::testing::{TestContext, TestVerdict};
 use fault_user::kernel::{Kernel, Setup};
@@ -167,6 +167,7 @@ pub fn entry(socket: &Socket) -> SocketEntry {
         rport: socket.remote.port().into(),
         raddr: addr::words(socket.remote.ip()),
         pid_tgid: 0,
+        last: [LastSegment::default(); 2],
     }
 }
 

@@ -9,7 +9,7 @@ use fault_user::report::model::RunResult;
 use crate::support::process::Process;
 use crate::support::run::Run;
 use crate::support::scenarios::{Policy, Twins};
-use crate::support::{Lab, flowfault};
+use crate::support::{Lab, flowfault, python, slow};
 
 /// Nobody, on every distribution.
 const NOBODY: u32 = 65534;
@@ -54,7 +54,10 @@ fn an_app_that_never_gets_ready_is_4() {
     let finished = Run::start(&lab, "out", &scenario, &[]).finish();
     let report = finished.expect(4);
     assert!(report.warnings.iter().any(|w| w.contains("ready")), "{:#?}", report.warnings);
-    assert!(report.duration_ms < 5000.0, "it did not wait for the app: {report:#?}");
+    assert!(
+        report.duration_ms < 5000.0 * f64::from(slow()),
+        "it did not wait for the app: {report:#?}"
+    );
     lab.close();
 }
 
@@ -104,12 +107,8 @@ fn without_privileges_it_is_3_with_the_remedy() {
 fn a_fault_that_meets_no_packet_is_4_unless_it_may() {
     for (may_miss, code) in [("", 4), (", may_miss = true", 0)] {
         let lab = Lab::alone();
-        let twins = Twins {
-            count: 4,
-            at: "100ms",
-            lasts: Some("200ms"),
-            ..Twins::new(&lab, Policy::Fixed)
-        };
+        let twins =
+            Twins { count: 4, at: 100, lasts: Some(200), ..Twins::new(&lab, Policy::Fixed) };
         let twins = Twins { expects: false, ..twins };
         // The identified websocket is idle then.
         let fault = "flow = 'unidentified', direction = 'both', drop = 1.0";
@@ -134,5 +133,64 @@ fn a_flow_that_never_appears_is_4() {
     let report = finished.expect(4);
     let named = |w: &String| w.contains("flow `unidentified`") && w.contains("appear");
     assert!(report.warnings.iter().any(named), "{:#?}", report.warnings);
+    lab.close();
+}
+
+#[test]
+fn a_step_that_never_happens_is_4_if_something_depends_on_it() {
+    let step = "[[step]]\nname = 'late'\nafter = { log = 'never' }\nexec = ['true']\n";
+    let asked =
+        format!("{step}[[expect]]\nlog = 'up'\napp = 'app'\nwithin = '1s'\nof_step = 'late'\n");
+    let fault = "[[flow]]\nname = 'web'\napp = 'app'\nremote = '127.0.0.1:1'\n\
+        [[step]]\nname = 'late'\nafter = { log = 'never' }\n\
+        faults = [{ flow = 'web', drop = 1.0 }]\n";
+    let may = fault.replace("1.0", "1.0, may_miss = true");
+    // The flow is there: bash opens a connection, which is refused.
+    let app = "['bash', '-c', 'echo up; (: < /dev/tcp/127.0.0.1/1) || true']";
+    for (more, code) in [(step, 0), (&asked, 4), (fault, 4), (&may, 0)] {
+        let lab = Lab::alone();
+        let finished = Run::start(&lab, "out", &one_app(app, more), &[]).finish();
+        let report = finished.expect(code);
+        let named = |w: &String| w.contains("`late` never happened") && w.contains("`never`");
+        assert!(report.warnings.iter().any(named), "{:#?}", report.warnings);
+        assert!(named(&report.warnings[0]), "the reason comes first: {report:#?}");
+        lab.close();
+    }
+}
+
+#[test]
+fn more_sockets_than_max_flows_are_4_also_where_a_pattern_picks_them() {
+    for (max_flows, code) in [(1, 4), (2, 0)] {
+        let lab = Lab::alone();
+        let script = "import os, socket, time
+server = socket.create_server((\"127.0.0.1\", 7444))
+held = []
+for n in range(2):
+    os.write(1, b\"opening number %d\\n\" % n)
+    held.append(socket.create_connection((\"127.0.0.1\", 7444)))
+    time.sleep(0.3)";
+        let app = format!("['{}', '-c', '''{script}''']", python());
+        let flow = format!(
+            "[[flow]]\nname = 'web'\napp = 'app'\nremote = '127.0.0.1:7444'\n\
+             opened_after = {{ log = 'opening number \\d' }}\nmax_flows = {max_flows}\n"
+        );
+        let finished = Run::start(&lab, "out", &one_app(&app, &flow), &[]).finish();
+        let report = finished.expect(code);
+        let named = |w: &String| w.contains("`web`") && w.contains("max_flows = 1");
+        assert_eq!(report.warnings.iter().any(named), code == 4, "{:#?}", report.warnings);
+        lab.close();
+    }
+}
+
+#[test]
+fn a_flow_without_an_app_is_any_app_s() {
+    let lab = Lab::alone();
+    let app = "['bash', '-c', 'echo up; (: < /dev/tcp/127.0.0.1/1) || true']";
+    let flow = "[[flow]]\nname = 'web'\nremote = '127.0.0.1:1'\n";
+    // Not the first app: an app's number must not pass for "any".
+    let other = "[[app]]\nname = 'other'\ncommand = ['sleep', '1']\n";
+    let scenario = one_app("['sleep', '1']", "").replace("'app'", "'first'");
+    let scenario = format!("{scenario}{other}[[app]]\nname = 'app'\ncommand = {app}\n{flow}");
+    Run::start(&lab, "out", &scenario, &[]).finish().expect(0);
     lab.close();
 }

@@ -1,23 +1,30 @@
 //! What happens to the app, the kernel and the host when flowfault is stopped, killed or stuck.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fault_user::report::model::RunResult;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::Lab;
 use crate::support::objects::Objects;
-use crate::support::process::wait_for;
+use crate::support::process::{Process, wait_for};
 use crate::support::run::{Finished, Run};
 use crate::support::scenarios::{Policy, Twins};
 use crate::support::truth::{Receipt, receipts};
+use crate::support::{Lab, flowfault};
 
 /// A run in the middle of an outage: messages without end, the last of them lost.
 fn in_outage(lab: &Lab) -> Run {
-    let twins = Twins { count: 0, at: "500ms", expects: false, ..Twins::new(lab, Policy::Suspect) };
-    let mut run = Run::start(lab, "out", &twins.text(), &[]);
+    in_outage_with(lab, &[])
+}
+
+/// The same with more options.
+pub fn in_outage_with(lab: &Lab, options: &[&str]) -> Run {
+    let twins = Twins { count: 0, at: 500, expects: false, ..Twins::new(lab, Policy::Suspect) };
+    let mut run = Run::start(lab, "out", &twins.text(), options);
     run.app_says("sender", "msg-8");
     // Written at least 400 ms into the outage: it is lost unless the outage ends.
     assert!(!arrived(lab, "msg-8"), "the outage has not begun");
@@ -33,7 +40,7 @@ fn arrived(lab: &Lab, id: &str) -> bool {
 }
 
 /// Waits until lost messages arrive after all, over the connection that was dark.
-fn comes_back(lab: &Lab) {
+pub fn comes_back(lab: &Lab) {
     let before = all(lab);
     // TCP tries again after 0.2, 0.4, 0.8, 1.6 s; the outage was not much longer than that.
     wait_for("message over the dark socket", Duration::from_secs(8), || {
@@ -117,7 +124,7 @@ fn a_stuck_controller_loses_its_lease() {
 }
 
 /// Process id of the child of `parent` with this argument.
-fn child(parent: u32, argument: &str) -> i32 {
+pub fn child(parent: u32, argument: &str) -> i32 {
     let processes = fs::read_dir("/proc").expect("/proc is mounted").flatten();
     let pids = processes.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let is_it = |pid: &i32| {
@@ -133,4 +140,38 @@ fn child(parent: u32, argument: &str) -> i32 {
 fn arguments(pid: i32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok().filter(|t| !t.is_empty())?;
     Some(text.split('\0').map(str::to_owned).collect())
+}
+
+/// Doctor is asked, not `clean`: that would remove what other tests on this machine have left.
+#[test]
+fn a_run_in_another_pid_namespace_is_no_leftover() {
+    let own_run = "mount -t tmpfs none /run; ";
+    for before in ["", own_run] {
+        let lab = Lab::alone();
+        let (scenario, out) = (lab.file("s.toml"), lab.file("out"));
+        let app = "command = ['sh', '-c', 'cat /proc/self/cgroup; exec sleep 2']";
+        let text = format!("schema = 1\nname = 'inside'\n[[app]]\nname = 'app'\n{app}\n");
+        fs::write(&scenario, text).expect("the directory is ours");
+        let run = format!("{before}{} run {scenario} --out {out}; exit $?", flowfault().display());
+        let inside = "--mount --pid --fork --mount-proc sh -c";
+        let mut command = crate::support::command("unshare", inside);
+        command.arg(run);
+        let mut process = Process::start(command, &lab.near, &lab.path().join("inside"));
+        let copied = Path::new(&out).join("apps/app.stdout");
+        let name = wait_for("name of its cgroup", Duration::from_secs(10), || {
+            let said = fs::read_to_string(&copied).ok()?;
+            let name = said.split('/').find(|part| part.starts_with("flowfault-"))?;
+            Some(name.to_owned())
+        });
+        let doctor = Command::new(flowfault()).arg("doctor").output().expect("it can be run");
+        let said = String::from_utf8_lossy(&doctor.stdout);
+        let pid = name.split('-').nth(1).expect("flowfault-PID-RANDOM");
+        assert!(said.contains("leftovers"), "{said}");
+        for trace in [name.clone(), format!("process {pid}, which is gone")] {
+            assert!(!said.contains(&trace), "{name} goes on ({before}): {said}");
+        }
+        let ended = wait_for("end of the run", Duration::from_secs(10), || process.ended());
+        assert!(ended.success(), "{ended} {}", process.stderr());
+        lab.close();
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::run::{Finished, Run};
 use crate::support::scenarios::{OUTCOMES, quoted};
 use crate::support::truth::{self, messages, receipts};
-use crate::support::{Lab, python, script};
+use crate::support::{Lab, python, script, slow, stretched};
 
 /// A Python server and a Python client; nothing else yet.
 fn apps(lab: &Lab, host: &str, server: &str, client: &str, arguments: &str) -> String {
@@ -21,11 +21,12 @@ fn apps(lab: &Lab, host: &str, server: &str, client: &str, arguments: &str) -> S
         quoted(python(), &format!("{} {bare} 7600 {receipts} {server}", script("peer.py")));
     let client = quoted(python(), &format!("{} {bare} 7600 {arguments}", script(client)));
     format!(
-        "schema = 1\nname = 'python'\nseed = 7\nduration = '20s'\n\
+        "schema = 1\nname = 'python'\nseed = 7\nduration = '{}'\n\
          [[app]]\nname = 'server'\nready = {{ log = 'listening' }}\ncommand = {server}\n\
          [[app]]\nname = 'client'\nready = {{ log = 'connected' }}\ncommand = {client}\n{OUTCOMES}\
          [[flow]]\nname = 'lit'\nremote = '{host}:7600'\napp = 'client'\nnth = 1\n\
-         [[flow]]\nname = 'dark'\nremote = '{host}:7600'\napp = 'client'\nnth = 2\n"
+         [[flow]]\nname = 'dark'\nremote = '{host}:7600'\napp = 'client'\nnth = 2\n",
+        stretched(20_000)
     )
 }
 
@@ -37,9 +38,11 @@ fn lines(path: &Path) -> Vec<Value> {
 /// Twelve messages over the second connection, which goes dark in the middle.
 fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
     let text = apps(lab, "127.0.0.1", "", "client.py", &format!("12 {buffered}"));
-    let step =
-        "[[step]]\nname = 'outage'\nat = '825ms'\nfaults = [{ flow = 'dark', drop = 1.0 }]\n";
-    Run::start(lab, "out", &(text + step), &[]).finish()
+    let step = format!(
+        "[[step]]\nname = 'outage'\nat = '{}'\nfaults = [{{ flow = 'dark', drop = 1.0 }}]\n",
+        stretched(825)
+    );
+    Run::start(lab, "out", &(text + &step), &[]).finish()
 }
 
 #[test]
@@ -188,12 +191,13 @@ fn opened(lab: &Lab, marker: &str, rounds: usize) -> (Report, Vec<Value>) {
     let opener = format!("{} 127.0.0.1 7601 7602 {rounds} {notes} {go}", script("opener.py"));
     let opener = quoted(python(), &opener);
     let text = format!(
-        "schema = 1\nname = 'marked'\nduration = '30s'\n{}{}\
+        "schema = 1\nname = 'marked'\nduration = '{}'\n{}{}\
          [[app]]\nname = 'opener'\nready = {{ log = 'ready' }}\ncommand = {opener}\n\
          [[flow]]\nname = 'marked'\napp = 'opener'\nremote = '127.0.0.1:7601'\n\
          opened_after = {{ log = '{marker}' }}\nmax_flows = 100\n\
          [[step]]\nname = 'outage'\nat = '0s'\nfaults = [{{ flow = 'marked', drop = 1.0 }}]\n\
          [[step]]\nname = 'go'\nafter = {{ step = 'outage', plus = '50ms' }}\nexec = ['touch', '{go}']\n",
+        stretched(30_000),
         server(7601),
         server(7602),
     );
@@ -222,7 +226,7 @@ fn picked(report: &Report, notes: &[Value]) -> (Vec<String>, Vec<String>) {
 #[test]
 fn exactly_the_marked_connections_are_picked_before_their_first_packet() {
     let lab = Lab::alone();
-    let (report, notes) = opened(&lab, "creating marked connection", 50);
+    let (report, notes) = opened(&lab, "creating marked connection", 50 / slow() as usize);
     let (picked, marked) = picked(&report, &notes);
     assert_eq!(picked, marked);
     // Not even the SYN of a marked one got through; each plain one before and after it did.

@@ -13,7 +13,7 @@ use crate::support::process::{Process, wait_for};
 use crate::support::run::Run;
 use crate::support::scenarios::{Policy, Twins, server_args};
 use crate::support::truth::{self, Outage, count, receipts};
-use crate::support::{command, messenger};
+use crate::support::{command, messenger, slow};
 
 pub fn flow<'a>(report: &'a Report, name: &str) -> &'a FlowReport {
     let found = report.flows.iter().find(|f| f.name == name);
@@ -29,7 +29,11 @@ fn judged(lab: &Lab, twins: &Twins<'_>, options: &[&str], outage: Outage) -> Rep
         .expect("a copy of its stdout");
     let receipts = receipts(&lab.path().join("receipts"));
     truth::holds(&report, &receipts, &outcomes, twins.count, outage);
-    assert_eq!(report.warnings, Vec::<String>::new());
+    let unknown = count(&report, Verdict::Unknown);
+    assert!(unknown <= EXCUSED || slow() == 1, "{:#?}", report.verdicts);
+    let unexpected = |w: &&String| slow() == 1 || !w.contains("no send was found in its time");
+    let warnings: Vec<&String> = report.warnings.iter().filter(unexpected).collect();
+    assert_eq!(warnings, Vec::<&String>::new());
     let identified = flow(&report, "identified");
     assert_eq!((identified.egress.dropped, identified.ingress.dropped), (0, 0));
     let dark = flow(&report, "unidentified");
@@ -42,6 +46,19 @@ fn verdicts(report: &Report) -> Vec<Verdict> {
     (1..=messages.len()).map(|n| messages[format!("msg-{n}").as_str()].verdict).collect()
 }
 
+/// How many of twelve messages may stay without a verdict in an emulated guest.
+const EXCUSED: usize = 3;
+
+/// Every verdict is the one that it should be, or none where none may be (see `judged`).
+fn agree(report: &Report, expected: &[Verdict]) {
+    let is = verdicts(report);
+    let wrong = |(is, should): (&Verdict, &Verdict)| {
+        is != should && (slow() == 1 || *is != Verdict::Unknown)
+    };
+    let wrong = is.iter().zip(expected).any(wrong);
+    assert!(!wrong && is.len() >= expected.len(), "{is:?} are not {expected:?}");
+}
+
 /// Six messages before the outage, six after it.
 fn halves(first: Verdict, second: Verdict) -> Vec<Verdict> {
     [[first; 6], [second; 6]].concat()
@@ -51,7 +68,7 @@ fn halves(first: Verdict, second: Verdict) -> Vec<Verdict> {
 fn written_messages_are_lost_silently_on_loopback() {
     let lab = Lab::alone();
     let report = judged(&lab, &Twins::new(&lab, Policy::Suspect), &[], Outage::Egress);
-    assert_eq!(verdicts(&report), halves(Verdict::Delivered, Verdict::SilentLoss));
+    agree(&report, &halves(Verdict::Delivered, Verdict::SilentLoss));
     lab.close();
 }
 
@@ -59,7 +76,7 @@ fn written_messages_are_lost_silently_on_loopback() {
 fn confirmed_messages_take_the_other_way_on_loopback() {
     let lab = Lab::alone();
     let report = judged(&lab, &Twins::new(&lab, Policy::Fixed), &[], Outage::Egress);
-    assert_eq!(verdicts(&report), halves(Verdict::Delivered, Verdict::Rerouted));
+    agree(&report, &halves(Verdict::Delivered, Verdict::Rerouted));
     lab.close();
 }
 
@@ -71,7 +88,7 @@ fn an_outage_of_the_way_out_alone_gives_the_same_verdicts() {
         let lab = Lab::alone();
         let twins = Twins { direction: "egress", ..Twins::new(&lab, policy) };
         let report = judged(&lab, &twins, &[], Outage::Egress);
-        assert_eq!(verdicts(&report), halves(Verdict::Delivered, lost));
+        agree(&report, &halves(Verdict::Delivered, lost));
         lab.close();
     }
 }
@@ -91,19 +108,23 @@ fn an_outage_of_the_way_back_leaves_written_messages_open() {
         assert_eq!(send.verdict, verdict, "{send:#?}");
         assert!(sent || n > 7, "{send:#?}");
     }
-    assert_eq!(verdicts(&report)[..6], [Verdict::Delivered; 6]);
+    agree(&report, &[Verdict::Delivered; 6]);
     lab.close();
 }
 
 #[test]
 fn another_tier_of_evidence_gives_the_same_verdicts() {
-    // Only a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS has fexit; every one has this.
-    let lab = Lab::alone();
-    let twins = Twins::new(&lab, Policy::Suspect);
-    let report = judged(&lab, &twins, &["--evidence", "sys_exit"], Outage::Egress);
-    assert_eq!(report.evidence.tier, "sys_exit");
-    assert_eq!(verdicts(&report), halves(Verdict::Delivered, Verdict::SilentLoss));
-    lab.close();
+    // Every kernel has this one. Those with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS also have
+    // fexit, unless the machine refuses it: whoever knows that they do, names it.
+    let tiers = std::env::var("FLOWFAULT_TEST_TIERS").unwrap_or_else(|_| "sys_exit".into());
+    for tier in tiers.split(' ') {
+        let lab = Lab::alone();
+        let twins = Twins::new(&lab, Policy::Suspect);
+        let report = judged(&lab, &twins, &["--evidence", tier], Outage::Egress);
+        assert_eq!(report.evidence.tier, tier);
+        agree(&report, &halves(Verdict::Delivered, Verdict::SilentLoss));
+        lab.close();
+    }
 }
 
 #[test]
@@ -142,7 +163,8 @@ fn over_the_cable(address: &str, size: u32) {
     // the other one, and is delivered.
     let (rerouted, delivered) =
         (count(&report, Verdict::Rerouted), count(&report, Verdict::Delivered));
-    assert!(rerouted >= 1 && rerouted + delivered == 12, "{:#?}", report.verdicts);
+    let unknown = count(&report, Verdict::Unknown);
+    assert!(rerouted >= 1 && rerouted + delivered + unknown == 12, "{:#?}", report.verdicts);
     let step = &report.steps[0];
     let armed = truth::started_ms(&report) + step.armed_ms.expect("the outage began");
     let end = truth::started_ms(&report) + report.duration_ms;
@@ -154,7 +176,8 @@ fn over_the_cable(address: &str, size: u32) {
     };
     let (dark, lit) = (of("unidentified"), of("identified"));
     let after = |all: &[Seen]| {
-        let all = all.iter().filter(|s| s.at_ms > armed + 20.0 && s.at_ms < end);
+        let all =
+            all.iter().filter(|s| s.at_ms > armed + 20.0 * f64::from(slow()) && s.at_ms < end);
         all.copied().collect::<Vec<_>>()
     };
     assert!(dark.iter().any(|s| s.at_ms < armed && s.payload > 0), "dark before: {dark:?}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use fault_user::kernel::Tier;
+use fault_user::kernel::{Hook, Tier};
 
 /// Takes one socket of a running program off the network, and says what became of each send.
 #[derive(Debug, Parser)]
@@ -58,12 +58,33 @@ pub struct Run {
     /// Print report.json on stdout instead of the summary
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
-    /// Print nothing on stdout; the exit code is the answer
+    /// Print nothing on stdout, and on stderr only why a run did not pass
     #[arg(short, long)]
     pub quiet: bool,
     /// Use this evidence of sends instead of the best that works
     #[arg(long, value_enum)]
     pub evidence: Option<Evidence>,
+    /// Attach to interfaces this way instead of the better one that works
+    #[arg(long, value_enum)]
+    pub hook: Option<HookArg>,
+}
+
+/// Ways to attach to interfaces, as report.json calls them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum HookArg {
+    /// Links, Linux 6.6
+    Tcx,
+    /// Filters of the clsact qdisc
+    Clsact,
+}
+
+impl From<HookArg> for Hook {
+    fn from(hook: HookArg) -> Self {
+        match hook {
+            HookArg::Tcx => Self::Tcx,
+            HookArg::Clsact => Self::Clsact,
+        }
+    }
 }
 
 /// Evidence tiers, as report.json calls them.
@@ -120,7 +141,10 @@ pub struct Doctor {
 }
 
 /// Writes completions to stdout.
-pub fn completions(shell: Shell) {
+pub fn completions(shell: Shell) -> anyhow::Result<()> {
     use clap::CommandFactory as _;
-    clap_complete::generate(shell, &mut Args::command(), "flowfault", &mut std::io::stdout());
+    // Into memory first: clap_complete panics where a write fails.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "flowfault", &mut script);
+    crate::out::results(&String::from_utf8_lossy(&script))
 }

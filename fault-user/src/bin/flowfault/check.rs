@@ -6,13 +6,14 @@ use fault_user::{plan, scenario};
 
 use crate::args::Check;
 use crate::exit::{self, Code};
+use crate::out;
 
 /// Validates all files; errors of one do not hide those of the next.
 pub fn check(args: &Check) -> Result<Code> {
     let mut code = exit::DONE;
     for path in &args.scenarios {
         match one(path, &args.set) {
-            Ok(text) => print!("{text}"),
+            Ok(text) => out::results(&text)?,
             Err(e) => code = exit::explain(&e),
         }
     }

@@ -7,6 +7,7 @@ use fault_user::kernel::{Check, probe};
 
 use crate::args::Doctor;
 use crate::exit::{self, Code};
+use crate::out;
 
 /// Tries what a run needs. Exit 3 if something needed does not work.
 pub fn doctor(args: &Doctor) -> Result<Code> {
@@ -15,7 +16,7 @@ pub fn doctor(args: &Doctor) -> Result<Code> {
     checks.push(leftovers());
     let able = checks.iter().all(|c| c.ok || !c.needed);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&checks)?);
+        out::results(&format!("{}\n", serde_json::to_string_pretty(&checks)?))?;
     } else {
         for check in &checks {
             let word = match (check.ok, check.needed) {
@@ -23,9 +24,13 @@ pub fn doctor(args: &Doctor) -> Result<Code> {
                 (false, true) => "NO",
                 (false, false) => "no",
             };
-            println!("{word:>4}  {}: {}", check.what, check.detail);
+            out::results(&format!("{word:>4}  {}: {}\n", check.what, check.detail))?;
         }
-        println!("{}", if able { "flowfault can run here" } else { "flowfault cannot run here" });
+        out::results(if able {
+            "flowfault can run here\n"
+        } else {
+            "flowfault cannot run here\n"
+        })?;
     }
     Ok(if able { exit::DONE } else { exit::MACHINE })
 }

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
+use fault_user::chain;
 use fault_user::experiment::RunError;
 use fault_user::report::model::{Report, RunResult};
 use fault_user::report::write::Error as WriteError;
 use fault_user::scenario::LoadError;
+
+use crate::out;
 
 /// An exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +44,10 @@ pub fn of(report: &Report, signal: Option<i32>) -> Code {
 /// Says on stderr what went wrong and what to do; returns its code.
 pub fn explain(error: &anyhow::Error) -> Code {
     if let Some(LoadError::Invalid(errors)) = error.downcast_ref() {
-        eprint!("{}", errors.for_stderr());
+        out::message(&errors.for_stderr());
         return USAGE;
     }
-    eprintln!("flowfault: {error:#}");
+    out::message(&format!("flowfault: {}\n", chain::told(error.as_ref())));
     if error.is::<LoadError>() {
         return USAGE;
     }
@@ -56,7 +59,7 @@ pub fn explain(error: &anyhow::Error) -> Code {
     match error.downcast_ref() {
         Some(RunError::Plan(_)) => USAGE,
         Some(RunError::Kernel(_) | RunError::Io { .. }) => MACHINE,
-        Some(RunError::App(_)) => MACHINE,
+        Some(RunError::App(_) | RunError::Act(_) | RunError::Line { .. }) => MACHINE,
         Some(RunError::Resolve { .. }) | None => RUN,
     }
 }

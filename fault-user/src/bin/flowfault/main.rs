@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod doctor;
 mod exit;
+mod out;
 mod report;
 mod run;
 
@@ -24,10 +25,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Clean => clean::clean(),
-        Command::Completions { shell } => {
-            args::completions(shell);
-            Ok(exit::DONE)
-        }
+        Command::Completions { shell } => args::completions(shell).map(|()| exit::DONE),
         Command::Janitor => fault_user::experiment::tend().map(|()| exit::DONE).map_err(Into::into),
     };
     result.unwrap_or_else(|e| exit::explain(&e)).into()
@@ -42,5 +40,11 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("FLOWFAULT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(out::colour(&std::io::stderr()))
+        // With them it would panic on a stderr that nobody reads any more.
+        .log_internal_errors(false)
+        .init();
 }

@@ -1,20 +1,20 @@
 //! `flowfault run`.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use fault_user::experiment::{self, Options};
-use fault_user::report::model::Report;
+use fault_user::report::model::{Report, RunResult};
 use fault_user::report::text::{self, Style};
-use fault_user::report::write::Owner;
-use fault_user::report::{OutDir, json};
+use fault_user::report::write::{self, Owner};
+use fault_user::report::{OutDir, json, words};
 use fault_user::{plan, scenario};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::Run;
 use crate::exit::{self, Code};
+use crate::out;
 
 /// Runs a scenario; the exit code is the verdict.
 pub fn run(args: Run) -> Result<Code> {
@@ -23,17 +23,22 @@ pub fn run(args: Run) -> Result<Code> {
     let planned =
         plan::compile(&scenario, seed.unwrap_or_default()).map_err(experiment::RunError::from)?;
     if args.dry_run {
-        print!("{}", scenario::explain(&scenario));
+        out::results(&scenario::explain(&scenario))?;
         tracing::debug!("{planned:#?}");
         return Ok(exit::DONE);
     }
-    let dir = args.out.clone().unwrap_or_else(|| default_dir(&scenario.name));
-    let out = OutDir::create(&dir, args.overwrite, Owner::behind_sudo()?)?;
+    let owner = Owner::behind_sudo()?;
+    let results = match &args.out {
+        Some(dir) => OutDir::create(dir, args.overwrite, owner)?,
+        None => OutDir::create_new(&default_dir(&scenario.name), owner)?,
+    };
+    let dir = results.path().to_owned();
     let options = Options {
         scenario: args.scenario.display().to_string(),
         base_dir: base_dir(&args.scenario)?,
         seed,
         tier: args.evidence.map(Into::into),
+        hook: args.hook.map(Into::into),
         kernel_log: kernel_log(),
         janitor: true,
     };
@@ -45,22 +50,23 @@ pub fn run(args: Run) -> Result<Code> {
     let (report, signal) = runtime.block_on(async {
         let (tx, rx) = watch::channel(None);
         listen(&tx)?;
-        let report = experiment::run(&scenario, &options, &out, rx).await;
+        let report = experiment::run(&scenario, &options, &results, rx).await;
         let report = report.inspect_err(|_| forget(&dir))?;
         let signal = *tx.borrow();
         anyhow::Ok((report, signal))
     })?;
     // Readers of files and outputs may still wait for something; nothing of it matters now.
     runtime.shutdown_background();
-    out.write(&report)?;
-    out.hand_over()?;
-    show(&args, &report, &dir)?;
+    // First the verdict, which was hard to come by; then that it could not be kept.
+    let kept = results.write(&report).and_then(|()| results.hand_over());
+    show(&args, &report, kept.is_ok().then_some(&dir))?;
+    kept?;
     Ok(exit::of(&report, signal))
 }
 
 /// A run that could not begin leaves no empty directory behind; one with anything in it stays.
 fn forget(dir: &Path) {
-    for dir in [dir.join("apps"), dir.to_owned()] {
+    for dir in [dir.join(write::APPS), dir.to_owned()] {
         // Fails for a directory that is not empty, or not there: both are fine.
         let _ = std::fs::remove_dir(dir);
     }
@@ -82,15 +88,29 @@ fn listen(tx: &watch::Sender<Option<i32>>) -> Result<()> {
     Ok(())
 }
 
-fn show(args: &Run, report: &Report, dir: &Path) -> Result<()> {
+/// Prints the report; `dir` is where it is kept, if it is.
+fn show(args: &Run, report: &Report, dir: Option<&PathBuf>) -> Result<()> {
     if args.json {
-        println!("{}", json::render(report)?);
+        out::results(&(json::render(report)? + "\n"))?;
     } else if !args.quiet {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print!("{}", text::render(report, Style { colour, ..Style::default() }));
-        println!("results: {}", dir.display());
+        let colour = out::colour(&std::io::stdout());
+        let text = text::render(report, Style { colour, ..Style::default() });
+        let kept = dir.map_or_else(String::new, |d| format!("results: {}\n", d.display()));
+        out::results(&(text + &kept))?;
+    } else {
+        out::message(&complaints(report));
     }
     Ok(())
+}
+
+/// Why a run did not pass, for those who want to hear nothing else.
+fn complaints(report: &Report) -> String {
+    let failed = report.expectations.iter().filter(|e| !e.held);
+    let failed =
+        failed.map(|e| format!("expectation failed: {}; observed: {}", e.text, e.observed));
+    let reasons = report.warnings.iter().filter(|_| report.result == RunResult::Error).cloned();
+    let lines = failed.chain(reasons);
+    lines.map(|l| format!("flowfault: {}\n", words::visible(&l))).collect()
 }
 
 /// Level of the eBPF programs' own messages: FLOWFAULT_KERNEL_LOG, 0 (off) to 5 (trace).

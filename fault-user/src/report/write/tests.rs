@@ -141,3 +141,28 @@ fn what_is_no_report_does_not_load() {
     put("{\"schema\": 1, \"name");
     load_fails(root.path(), "EOF while parsing");
 }
+
+#[test]
+fn what_an_overwritten_run_logged_is_gone_too() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, dir) = fresh(&root);
+    dir.write(&sample::outage()).unwrap();
+    fs::create_dir(path.join("apps")).unwrap();
+    for name in ["events.jsonl", "apps/old.stdout", "apps/old.stderr", "apps/s.exec", "apps/mine"] {
+        fs::write(path.join(name), "old").unwrap();
+    }
+    OutDir::create(&path, true, None).unwrap();
+    assert_eq!(names(&path), ["apps"]);
+    assert_eq!(names(&path.join("apps")), ["mine"]);
+}
+
+#[test]
+fn two_runs_of_one_second_have_a_directory_each() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("fault-runs/name-20260102-030405");
+    let made: Vec<OutDir> = (0..3).map(|_| OutDir::create_new(&path, None).unwrap()).collect();
+    let name = |d: &OutDir| d.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let first = "name-20260102-030405";
+    let expected = [first.to_owned(), format!("{first}-2"), format!("{first}-3")];
+    assert_eq!(made.iter().map(name).collect::<Vec<_>>(), expected);
+}

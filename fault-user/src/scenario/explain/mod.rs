@@ -1,5 +1,7 @@
 //! A scenario as a timeline, for `flowfault check`.
 
+mod faults;
+mod line;
 mod steps;
 
 pub use steps::in_one_line as describe_step;
@@ -26,6 +28,7 @@ pub fn explain(scenario: &Scenario) -> String {
         .late_after
         .map_or("4 x the flow's smallest rtt, at least 1s".into(), format_duration);
     let _ = writeln!(out, "  late      after {late}");
+    let _ = writeln!(out, "  line      {}", line::of_scenario(scenario));
     section(&mut out, "apps", scenario.apps.iter().map(app));
     section(&mut out, "flows", scenario.flows.iter().map(|f| flow(scenario, f)));
     section(&mut out, "steps", steps::in_time_order(scenario).map(|(_, text)| text));

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Entry, command};
+use super::{Entry, command, faults, line};
 use crate::scenario::model::{
-    AppId, Clear, DirectionSpec, Fault, FaultSpec, FlowId, FlowState, Loss, Scenario, Step, StepId,
-    Trigger,
+    AppId, Clear, FaultSpec, FlowId, FlowState, Scenario, Step, StepId, Trigger,
 };
 use crate::scenario::signals;
 use crate::scenario::units::format_duration;
@@ -60,7 +59,7 @@ fn deeds(scenario: &Scenario, step: &Step, lifts: Option<String>) -> Vec<String>
             lines.push(format!("lifts the faults of {}", names.join(", ")));
         }
     }
-    lines.extend(step.faults.iter().map(|f| format!("arms {}", fault(scenario, f))));
+    lines.extend(step.faults.iter().map(|f| format!("arms {}", fault(scenario, step, f))));
     lines.extend(lifts);
     lines.extend(step.exec.iter().map(|words| format!("runs {}", command(words))));
     let signal = step.signal.iter();
@@ -115,25 +114,8 @@ fn flow_name(scenario: &Scenario, FlowId(i): FlowId) -> &str {
     &scenario.flows[i].name
 }
 
-fn fault(scenario: &Scenario, spec: &FaultSpec) -> String {
-    let Fault::Drop(loss) = &spec.fault;
-    let which = match loss {
-        Loss::Random(p) if *p >= 1.0 => "every packet".into(),
-        Loss::Random(p) => format!("each packet with probability {p}"),
-        Loss::Every(n) => format!("one packet in {n}"),
-        Loss::Nth(numbers) => {
-            let list: Vec<_> = numbers.iter().map(u64::to_string).collect();
-            format!("packet {}", list.join(", "))
-        }
-        Loss::First(1) => "the first packet".into(),
-        Loss::First(n) => format!("the first {n} packets"),
-    };
-    let direction = match spec.direction {
-        DirectionSpec::Egress => "sent",
-        DirectionSpec::Ingress => "received",
-        DirectionSpec::Both => "sent and received",
-    };
-    let may_miss = if spec.may_miss { " (may meet none)" } else { "" };
+fn fault(scenario: &Scenario, step: &Step, spec: &FaultSpec) -> String {
     let flow = flow_name(scenario, spec.flow);
-    format!("on {flow}, {direction}: drop {which}{may_miss}")
+    let via = line::of_fault(scenario, &step.faults, spec);
+    format!("on {flow}{}: {}{via}", faults::direction(spec), faults::sentence(spec))
 }

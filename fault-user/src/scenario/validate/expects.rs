@@ -3,7 +3,7 @@
 use super::faults::DIRECTIONS;
 use super::metrics::{self, Unit};
 use super::{Context, read_each, text};
-use crate::scenario::availability::{Scope, any_refused};
+use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Counter, DirectionSpec, Expect, ExpectWhat, FlowId, StepId};
 use crate::scenario::reader::{Fields, Item};
@@ -12,7 +12,7 @@ use crate::scenario::values;
 use crate::verdict::{Outcome, Verdict};
 
 /// The keys that say which kind of expectation it is; each has exactly one.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 16] = [
     "verdict",
     "outcome",
     "closed_within",
@@ -21,9 +21,27 @@ const KINDS: [&str; 11] = [
     "packets",
     "bytes",
     "dropped",
+    "delayed",
+    "corrupted",
+    "duplicated",
+    "reordered",
+    "reset",
     "retransmits",
     "delivered_ratio",
     "max_gap",
+];
+
+/// The counters of a flow.
+const COUNTERS: [(&str, Counter); 9] = [
+    ("packets", Counter::Packets),
+    ("bytes", Counter::Bytes),
+    ("dropped", Counter::Dropped),
+    ("delayed", Counter::Delayed),
+    ("corrupted", Counter::Corrupted),
+    ("duplicated", Counter::Duplicated),
+    ("reordered", Counter::Reordered),
+    ("reset", Counter::Reset),
+    ("retransmits", Counter::Retransmits),
 ];
 
 const EXAMPLES: &str = "verdict = \"silent_loss\" with at_most = 0\n\
@@ -47,12 +65,9 @@ fn expect(cx: &mut Context<'_>, item: Item<'_>) -> Option<Expect> {
     let what = match kinds.as_slice() {
         [only] => kind(cx, &mut fields, only),
         [] => {
-            let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Expect, t));
-            if !refused {
-                let message = "the [[expect]] does not say what is expected";
-                let help = format!("one of these:\n{EXAMPLES}");
-                cx.problems.push(Problem::new(item.at(), message, help).relational());
-            }
+            let message = "the [[expect]] does not say what is expected";
+            let help = format!("one of these:\n{EXAMPLES}");
+            cx.problems.push(Problem::new(item.at(), message, help).relational());
             all_keys(&mut fields);
             None
         }
@@ -83,12 +98,12 @@ fn kind(cx: &mut Context<'_>, fields: &mut Fields<'_>, kind: &Entry) -> Option<E
         "closed_within" => closed(cx, fields),
         "log" => log(cx, fields),
         "exit" => exit(cx, fields),
-        "packets" => counter(cx, fields, "packets", Counter::Packets),
-        "bytes" => counter(cx, fields, "bytes", Counter::Bytes),
-        "dropped" => counter(cx, fields, "dropped", Counter::Dropped),
-        "retransmits" => counter(cx, fields, "retransmits", Counter::Retransmits),
         "delivered_ratio" => delivered_ratio(cx, fields),
-        _ => max_gap(cx, fields),
+        "max_gap" => max_gap(cx, fields),
+        key => {
+            let (key, which) = COUNTERS.into_iter().find(|(name, _)| *name == key)?;
+            counter(cx, fields, key, which)
+        }
     }
 }
 
@@ -170,8 +185,15 @@ fn counter(
         cx.problems.push(Problem::new(at, "`direction` contradicts `retransmits`", help));
         return None;
     }
-    let direction = direction.or(DirectionSpec::default())?;
-    Some(ExpectWhat::Counter { flow: flow?, counter, direction, bounds: bounds? })
+    let (flow, direction) = (flow?, direction.or(DirectionSpec::default())?);
+    if counter == Counter::Retransmits && cx.udp.get(flow.0).is_some_and(|udp| *udp) {
+        let why =
+            format!("`retransmits` needs TCP, and the flow `{}` is UDP", cx.flows.name(flow.0));
+        let help = "UDP sends nothing again: count `packets` or `dropped`";
+        cx.problems.push(Problem::new(fields.at(), why, help));
+        return None;
+    }
+    Some(ExpectWhat::Counter { flow, counter, direction, bounds: bounds? })
 }
 
 fn needed_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<FlowId> {

@@ -6,6 +6,7 @@ mod apps;
 mod expects;
 mod faults;
 mod flows;
+mod line;
 mod metrics;
 mod outcomes;
 mod steps;
@@ -13,12 +14,14 @@ mod text;
 mod timeline;
 mod triggers;
 
+pub use faults::{REJECTS, SEGMENTS, SIDES, THENS};
+
 use std::path::Path;
 use std::time::Duration;
 
 use super::availability::Scope;
 use super::diagnostic::Problem;
-use super::model::{AppId, Scenario};
+use super::model::{AppId, Line, Scenario};
 use super::names::Names;
 use super::reader::{Fields, Item, array, wrong_type, wrong_value};
 use super::tree::{Node, Place, Table, Value};
@@ -36,6 +39,10 @@ struct Context<'b> {
     steps: Names,
     /// For each app: whether it has an `[app.outcomes]`, right or wrong.
     app_outcomes: Vec<bool>,
+    /// For each flow: whether it says that it is UDP.
+    udp: Vec<bool>,
+    /// The delay line, if it could be read.
+    line: Option<Line>,
     /// The run's hard stop, if it could be read.
     duration: Option<Duration>,
     base_dir: &'b Path,
@@ -92,6 +99,8 @@ pub fn document(
         flows: Names::gather(&mut problems, "flow", flows, None),
         steps: Names::gather(&mut problems, "step", steps, Some(|i| format!("step-{}", i + 1))),
         app_outcomes: apps.iter().map(|n| has_key(n, "outcomes")).collect(),
+        udp: flows.iter().map(|n| says(n, "protocol", "udp")).collect(),
+        line: head.line,
         duration: head.duration.flatten(),
         base_dir,
         problems,
@@ -113,6 +122,7 @@ struct Head {
     seed: Option<Option<u64>>,
     duration: Option<Option<Duration>>,
     late_after: Option<Option<Duration>>,
+    line: Option<Line>,
 }
 
 impl Head {
@@ -128,6 +138,7 @@ impl Head {
             seed: self.seed?,
             duration: self.duration?,
             late_after: self.late_after?,
+            line: self.line?,
             apps: apps?,
             flows: flows?,
             steps: steps?,
@@ -141,8 +152,15 @@ fn head(problems: &mut Vec<Problem>, mut fields: Fields<'_>, fallback_name: &str
     let seed = fields.field("seed", |item| values::integer(problems, item, 0, u64::MAX));
     let duration = fields.field("duration", |item| values::positive_duration(problems, item));
     let late = fields.field("late_after", |item| values::positive_duration(problems, item));
+    let line = fields.field("line", |item| line::read(problems, item));
     fields.finish(problems);
-    Head { name, seed: seed.optional(), duration: duration.optional(), late_after: late.optional() }
+    Head {
+        name,
+        seed: seed.optional(),
+        duration: duration.optional(),
+        late_after: late.optional(),
+        line: line.or(Line::default()),
+    }
 }
 
 fn title(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
@@ -194,6 +212,10 @@ fn entries<'t>(
 
 fn has_key(node: &Node, key: &str) -> bool {
     node.as_table().is_some_and(|table| table.get(key).is_some())
+}
+
+fn says(node: &Node, key: &str, word: &str) -> bool {
+    node.as_table().and_then(|table| table.get(key)).and_then(|e| e.node.as_str()) == Some(word)
 }
 
 /// Reads every entry of an array of tables, and goes on after one that is wrong.

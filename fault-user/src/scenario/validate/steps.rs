@@ -1,6 +1,6 @@
 //! `[[step]]`: what happens when.
 
-use super::{Context, faults, timeline, triggers};
+use super::{Context, faults, line, timeline, triggers};
 use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Clear, FlowId, SignalSpec, Step, Trigger};
@@ -21,7 +21,9 @@ pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Step>> {
     }
     let triggers: Vec<_> = drafts.iter().map(|d| d.trigger.clone()).collect();
     timeline::check(cx, nodes, &triggers);
-    drafts.into_iter().map(|draft| draft.step).collect()
+    let steps: Vec<Step> = drafts.into_iter().map(|draft| draft.step).collect::<Option<_>>()?;
+    line::check_mixed(cx, nodes, &steps);
+    Some(steps)
 }
 
 /// A step that may be wrong; its trigger is known even if the rest is not.

@@ -6,12 +6,14 @@ with `dawdle` each line comes 5 ms after what it tells, as from a process that w
 """
 
 import json
+import os
 import socket
 import sys
 import time
 
-TIMEOUT = 0.25
-INTERVAL = 0.15
+SLOW = int(os.environ.get("FLOWFAULT_TEST_SLOW", "1"))
+TIMEOUT = 0.25 * SLOW
+INTERVAL = 0.15 * SLOW
 
 
 def send(connection, answers, name):

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-TIMEOUT = 0.08
+TIMEOUT = 0.08 * int(os.environ.get("FLOWFAULT_TEST_SLOW", "1"))
 
 
 def connect(address, marked, timeout):

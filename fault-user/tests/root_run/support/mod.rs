@@ -6,6 +6,7 @@ pub mod objects;
 pub mod process;
 pub mod run;
 pub mod scenarios;
+pub mod slow;
 pub mod truth;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::process::Command;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use netns::Netns;
+pub use slow::slow;
 use tempfile::TempDir;
 
 /// Tests share the machine's cores and its list of programs: one at a time, however the test
@@ -78,6 +80,11 @@ impl Lab {
         let left = process::run("ip", &["netns", "list"]);
         assert!(!names.iter().any(|n| left.contains(n.as_str())), "namespaces are left: {left}");
     }
+}
+
+/// So many milliseconds, as a duration of a scenario, stretched on slow machines.
+pub fn stretched(ms: u32) -> String {
+    format!("{}ms", ms * slow())
 }
 
 /// The binary under test.

@@ -5,8 +5,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use super::process::run;
+use super::process::{run, wait_for};
 
 /// A network namespace with `lo` up; removed on drop, with all that is in it.
 pub struct Netns {
@@ -85,5 +86,11 @@ pub fn cable(near: &Netns, far: &Netns) {
         // Without nodad the address is of no use for the first second.
         netns.ip(&format!("addr add fd77::{host}/64 dev {CABLE} nodad"));
         netns.ip(&format!("link set {CABLE} up"));
+    }
+    // The carrier comes when the kernel gets to it (linkwatch): up to a second later on a busy
+    // machine.
+    for netns in [near, far] {
+        let up = || (!netns.links().contains("state DOWN")).then_some(());
+        wait_for("carrier of the cable", Duration::from_secs(5), up);
     }
 }

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::netns::Netns;
+use super::slow;
 
 /// Runs a command of the fixture to its end; it has to succeed.
 pub fn run(program: &str, args: &[&str]) -> String {
@@ -19,8 +20,10 @@ pub fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// Asks every 10 ms until there is an answer; after `limit` the test fails.
+/// Asks every 10 ms until there is an answer; after `limit` (more on slow machines) the test
+/// fails.
 pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let limit = limit * slow();
     let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask() {

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::objects::{Objects, traces_of};
 use super::process::{Process, wait_for};
-use super::{Lab, flowfault};
+use super::{Lab, flowfault, slow};
 
 /// Longest time that any run here may take.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -38,6 +38,17 @@ pub struct Finished {
 impl Run {
     /// Starts `flowfault run` on this scenario text, with the results in `lab/NAME`.
     pub fn start(lab: &Lab, name: &str, scenario: &str, options: &[&str]) -> Self {
+        Self::start_with(lab, name, scenario, options, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(
+        lab: &Lab,
+        name: &str,
+        scenario: &str,
+        options: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
         let file = lab.path().join(format!("{name}.toml"));
         fs::write(&file, scenario).expect("the directory is ours");
         let out = lab.path().join(name);
@@ -47,6 +58,7 @@ impl Run {
         for variable in ["SUDO_UID", "SUDO_GID", "SUDO_USER"] {
             command.env_remove(variable);
         }
+        command.envs(env.iter().copied());
         let base = lab.path().join(format!("{name}-flowfault"));
         let process = Process::start(command, &lab.near, &base);
         Self { process, out, objects: Objects::default() }
@@ -93,7 +105,7 @@ impl Run {
     /// Waits until the kernel and the file system know nothing of it any more.
     pub fn is_gone(&self, within: Duration) {
         let pid = self.process.pid();
-        let deadline = std::time::Instant::now() + within;
+        let deadline = std::time::Instant::now() + within * slow();
         loop {
             let (left, traces) = (self.objects.left(), traces_of(pid));
             if left == Objects::default() && traces.is_empty() {

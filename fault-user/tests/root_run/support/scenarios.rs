@@ -1,6 +1,6 @@
 //! Scenario files as text.
 
-use super::{Lab, messenger};
+use super::{Lab, messenger, stretched};
 
 /// What the messenger calls sent, and when it tries its other websocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,16 @@ pub enum Policy {
 impl Policy {
     fn options(self) -> &'static str {
         match self {
-            Self::Suspect => "--fallback refusal --sent-when written --timeout 400ms",
-            Self::Fixed => "--fallback any-error --sent-when confirmed --timeout 250ms",
+            Self::Suspect => "--fallback refusal --sent-when written",
+            Self::Fixed => "--fallback any-error --sent-when confirmed",
+        }
+    }
+
+    /// Longest wait for a confirmation, in milliseconds.
+    fn timeout(self) -> u32 {
+        match self {
+            Self::Suspect => 400,
+            Self::Fixed => 250,
         }
     }
 
@@ -43,15 +51,15 @@ pub struct Twins<'a> {
     /// Bytes of a message's body.
     pub size: u32,
     pub direction: &'a str,
-    /// Beginning of the outage, and `for` if it ends by itself.
-    pub at: &'a str,
-    pub lasts: Option<&'a str>,
+    /// Beginning of the outage, and `for` if it ends by itself, in milliseconds.
+    pub at: u32,
+    pub lasts: Option<u32>,
     /// Whether the scenario states what its policy leads to.
     pub expects: bool,
 }
 
 /// Milliseconds between two messages.
-const INTERVAL: &str = "150ms";
+const INTERVAL: u32 = 150;
 
 impl<'a> Twins<'a> {
     /// Twelve short messages on loopback, everything lost both ways from between the sixth and
@@ -65,18 +73,22 @@ impl<'a> Twins<'a> {
             count: 12,
             size: 64,
             direction: "both",
-            at: "825ms",
+            at: 825,
             lasts: None,
             expects: true,
         }
     }
 
     pub fn text(&self) -> String {
-        let Self { address, direction, at, .. } = self;
-        let lasts = self.lasts.map_or_else(String::new, |t| format!("for = '{t}'\n"));
+        let Self { address, direction, .. } = self;
+        let (duration, at) = (stretched(30_000), stretched(self.at));
+        // The default, which a message that goes the other way must not reach.
+        let late = stretched(1000);
+        let lasts = self.lasts.map(|ms| format!("for = '{}'\n", stretched(ms)));
+        let lasts = lasts.unwrap_or_default();
         let expects = if self.expects { self.policy.expects() } else { "" };
         format!(
-            "schema = 1\nname = 'twins'\nseed = 7\nduration = '30s'\n{server}{sender}\
+            "schema = 1\nname = 'twins'\nseed = 7\nduration = '{duration}'\nlate_after = '{late}'\n{server}{sender}\
              [[flow]]\nname = 'identified'\napp = 'sender'\nremote = '{address}'\nnth = 1\n\
              [[flow]]\nname = 'unidentified'\napp = 'sender'\nremote = '{address}'\n\
              opened_after = {{ log = 'creating unidentified websocket' }}\n\
@@ -98,11 +110,17 @@ impl<'a> Twins<'a> {
         let ca = self.lab.file("tls/ca.pem");
         // It lingers so that the server has read what has arrived before it is ended.
         let args = format!(
-            "send-loop --connect {} --ca {ca} --count {} --size {} --interval {INTERVAL} \
-             --keepalive 55s --linger 300ms --reconnect-min 1m --reconnect-max 1m {}",
+            "send-loop --connect {} --ca {ca} --count {} --size {} --interval {} --timeout {} \
+             --connect-timeout {} \
+             --keepalive 55s --linger {} --reconnect-min 1m --reconnect-max 1m {}",
             self.address,
             self.count,
             self.size,
+            stretched(INTERVAL),
+            stretched(self.policy.timeout()),
+            // A handshake says nothing of faults, and the first of a process takes long.
+            stretched(2000),
+            stretched(300),
             self.policy.options()
         );
         let command = quoted(&messenger(), &args);

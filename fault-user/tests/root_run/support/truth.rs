@@ -8,6 +8,8 @@ use fault_user::report::model::{Report, SendReport};
 use fault_user::verdict::{Outcome, Verdict};
 use serde_json::Value;
 
+use super::slow;
+
 /// One line of the server's receipts file.
 #[derive(Debug, Clone)]
 pub struct Receipt {
@@ -103,6 +105,9 @@ fn arrival(send: &SendReport, receipts: &[&Receipt], report: &Report, outage: Ou
         }
         // A closed socket whose FIN gets no ack lives on in the kernel: nothing is final yet.
         Verdict::Pending => assert_eq!(outage, Outage::Ingress, "{}", told()),
+        // Not false, and what is left where a busy host stops the guest in the middle of a send:
+        // the time that the app tells is then not the kernel's. The test bounds how many.
+        Verdict::Unknown if slow() > 1 => return,
         Verdict::Unlogged | Verdict::Unknown => panic!("no verdict: {}", told()),
     }
     for receipt in receipts {

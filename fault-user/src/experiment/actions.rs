@@ -1,0 +1,198 @@
+//! Faults that are no fate of packets: resets, the destruction of a socket, and the window update
+//! with which a stall is lifted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fault_common::event::tcp;
+use fault_common::rule::Direction;
+use fault_common::table::{self, LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS};
+
+use super::RunError;
+use super::prepare::Stage;
+use super::resets;
+use super::state::{Socket, State};
+use crate::act::{self, ActError, Connection, LastSegment, Protocol, RawSender};
+use crate::kernel::Kernel;
+use crate::ledger::entry::{Entry, What as Happened};
+use crate::plan::{RuleId, Side, What};
+
+/// What these faults have done.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// Rules that are armed now.
+    armed: Vec<RuleId>,
+    /// (entry, socket) that were acted on, so that a fault hits a socket once.
+    done: BTreeSet<(usize, usize, u64)>,
+    /// Sockets that a rule acted on, by rule.
+    pub acted: BTreeMap<u32, u64>,
+    /// Resets sent, by slot: to the local side (ingress), to the peer (egress).
+    pub resets: BTreeMap<u32, [u64; 2]>,
+    /// Resets of which it is not known yet whether they took.
+    pub unsure: Vec<resets::Unsure>,
+}
+
+/// Raw sockets whose packets the programs let pass.
+pub fn sender(kernel: &mut Kernel) -> Result<RawSender, RunError> {
+    let sender = RawSender::open(None)?;
+    for cookie in sender.cookies()? {
+        kernel.exempt(cookie)?;
+    }
+    Ok(sender)
+}
+
+/// These rules are the armed ones now.
+pub fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
+    let before = std::mem::replace(&mut state.actions.armed, rules.to_vec());
+    for id in rules.iter().filter(|r| !before.contains(r)) {
+        let flow = stage.plan.rule(*id).flow as u32;
+        for cookie in of_flow(state, flow) {
+            act_on(stage, state, *id, cookie);
+        }
+    }
+    for id in before.iter().filter(|r| !rules.contains(r)) {
+        if stage.plan.rule(*id).what == What::Stall {
+            let (flow, direction) =
+                (stage.plan.rule(*id).flow as u32, stage.plan.rule(*id).direction);
+            for cookie in of_flow(state, flow) {
+                open_window(stage, state, cookie, direction);
+            }
+        }
+    }
+}
+
+/// Something happened to a socket while faults are armed: a connection that begins under a reset
+/// meets it, too.
+pub fn event(stage: &mut Stage, state: &mut State<'_>, entry: &Entry) {
+    let Some(flow) = entry.flow else { return };
+    let begins = match &entry.what {
+        Happened::Tx(p) => p.has(tcp::SYN) && !p.dropped,
+        Happened::Established { .. } => true,
+        _ => false,
+    };
+    if !begins {
+        return;
+    }
+    for id in state.actions.armed.clone() {
+        if stage.plan.rule(id).flow as u32 == flow {
+            act_on(stage, state, id, entry.cookie);
+        }
+    }
+}
+
+/// The line has seen the last byte that a limit lets through.
+pub fn limit_reached(stage: &mut Stage, state: &mut State<'_>, cookie: u64) {
+    reset(stage, state, cookie, Side::Both);
+}
+
+fn of_flow(state: &State<'_>, flow: u32) -> Vec<u64> {
+    let open = state.sockets.iter().filter(|(_, s)| s.open && s.flow == Some(flow));
+    open.map(|(cookie, _)| *cookie).collect()
+}
+
+fn act_on(stage: &mut Stage, state: &mut State<'_>, id: RuleId, cookie: u64) {
+    let planned = stage.plan.rule(id).clone();
+    let key = (planned.step, planned.entry, cookie);
+    if state.actions.done.contains(&key) {
+        return;
+    }
+    let acted = match planned.what {
+        What::Reset(side) => reset(stage, state, cookie, side),
+        What::Abort => abort(stage, state, cookie),
+        What::Packets(_) | What::Stall => return,
+    };
+    if acted {
+        state.actions.done.insert(key);
+        *state.actions.acted.entry(id.0).or_default() += 1;
+    }
+}
+
+fn reset(stage: &Stage, state: &mut State<'_>, cookie: u64, side: Side) -> bool {
+    let Some((slot, connection)) = connection(stage, state, cookie) else { return false };
+    let mut sent = [0u64; 2];
+    let mut tried = Ok(());
+    if matches!(side, Side::Peer | Side::Both) && connection.received.is_some() {
+        // First: the peer's answer to a reset of ours would find the local socket gone.
+        tried = tried.and(
+            stage.sender.reset_peer(&connection).map(|_| sent[Direction::Egress as usize] += 1),
+        );
+    }
+    if matches!(side, Side::Local | Side::Both) {
+        tried = tried.and(
+            stage.sender.reset_local(&connection).map(|_| sent[Direction::Ingress as usize] += 1),
+        );
+    }
+    let ok = note(state, "reset", cookie, tried) && sent != [0, 0];
+    if ok {
+        state.actions.unsure.push(resets::Unsure::new(cookie, side, connection.received));
+    }
+    let total = state.actions.resets.entry(slot).or_default();
+    total.iter_mut().zip(sent).for_each(|(t, s)| *t += s);
+    ok
+}
+
+fn abort(stage: &Stage, state: &mut State<'_>, cookie: u64) -> bool {
+    let Some((_, connection)) = connection(stage, state, cookie) else { return false };
+    match act::destroy(&connection) {
+        // It was quicker.
+        Err(ActError::Gone { .. }) => false,
+        other => note(state, "abort", cookie, other),
+    }
+}
+
+fn open_window(stage: &Stage, state: &mut State<'_>, cookie: u64, direction: Direction) {
+    let Some((_, connection)) = connection(stage, state, cookie) else { return };
+    let opened = match direction {
+        Direction::Egress if connection.sent.is_some() => {
+            stage.sender.open_window_to_peer(&connection).map(drop)
+        }
+        Direction::Ingress if connection.received.is_some() => {
+            stage.sender.open_window_to_local(&connection).map(drop)
+        }
+        // No segment of that direction has been seen, so none was stalled.
+        _ => Ok(()),
+    };
+    note(state, "lift the stall of", cookie, opened);
+}
+
+/// A failure of one of these is the run's: the fault did not happen.
+fn note(state: &mut State<'_>, what: &str, cookie: u64, result: Result<(), ActError>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(e) => {
+            state.fail(format!("cannot {what} socket {cookie}: {e}"));
+            false
+        }
+    }
+}
+
+/// The socket as those who speak for it need it.
+pub(super) fn connection(
+    stage: &Stage,
+    state: &mut State<'_>,
+    cookie: u64,
+) -> Option<(u32, Connection)> {
+    let known = state.sockets.get(&cookie).copied()?;
+    let Socket { local: Some(local), remote: Some(remote), .. } = known else { return None };
+    let entry = match stage.kernel.socket(cookie) {
+        Ok(entry) => entry?,
+        Err(e) => {
+            state.fail(e.to_string());
+            return None;
+        }
+    };
+    let [sent, received] = entry.last.map(last);
+    let protocol = if known.udp { Protocol::Udp } else { Protocol::Tcp };
+    let connection = Connection { cookie, protocol, local, remote, ifindex: 0, sent, received };
+    Some((entry.slot, connection))
+}
+
+fn last(last: table::LastSegment) -> Option<LastSegment> {
+    let has = |bit| last.flags & bit != 0;
+    has(LAST_SEEN).then(|| LastSegment {
+        end_seq: last.end_seq,
+        ack: last.ack,
+        window: last.window,
+        timestamps: has(LAST_TIMESTAMPS).then_some((last.tsval, last.tsecr)),
+        has_ack: has(LAST_ACK),
+    })
+}

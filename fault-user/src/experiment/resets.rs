@@ -1,0 +1,127 @@
+//! Resets that missed. A stack takes a reset only at exactly the sequence number that it expects
+//! next (RFC 5961, 3.2), and a busy connection may have moved on between the look at its numbers
+//! and the packet. So it is looked at again, and reset again, until it is gone.
+
+use super::actions;
+use super::prepare::Stage;
+use super::state::State;
+use crate::act::LastSegment;
+use crate::clock;
+use crate::plan::Side;
+
+/// The first look comes so soon, each later one after twice the time, ns.
+const FIRST: u64 = 2_000_000;
+/// The last look: about two seconds after the reset.
+const LOOKS: u32 = 10;
+/// A peer that has sent nothing between two looks is gone or idle; of an idle one the numbers were
+/// right.
+const SILENT: u32 = 2;
+
+/// A reset that may have missed.
+#[derive(Debug)]
+pub struct Unsure {
+    cookie: u64,
+    side: Side,
+    /// What the peer had sent last; its resets do not count.
+    received: Option<LastSegment>,
+    silent: u32,
+    looks: u32,
+    at: u64,
+}
+
+impl Unsure {
+    /// One that was just sent.
+    pub fn new(cookie: u64, side: Side, received: Option<LastSegment>) -> Self {
+        let at = clock::monotonic_ns() + FIRST;
+        Self { cookie, side, received, silent: 0, looks: 0, at }
+    }
+
+    /// Whether the connection is still there, as far as one can see from here.
+    fn missed(&mut self, received: Option<LastSegment>) -> bool {
+        // With the local socket gone, the kernel resets a peer that goes on sending.
+        if self.side != Side::Peer {
+            return true;
+        }
+        self.silent = if received == self.received { self.silent + 1 } else { 0 };
+        self.received = received;
+        self.silent == 0
+    }
+}
+
+/// When [`check`] is to be called.
+pub fn next_at(state: &State<'_>) -> Option<u64> {
+    state.actions.unsure.iter().map(|u| u.at).min()
+}
+
+/// Looks at those whose time has come.
+pub fn check(stage: &Stage, state: &mut State<'_>, now: u64) {
+    let (due, later) =
+        std::mem::take(&mut state.actions.unsure).into_iter().partition(|u| u.at <= now);
+    state.actions.unsure = later;
+    let due: Vec<Unsure> = due;
+    for unsure in due {
+        if let Some(still) = look(stage, state, unsure, now) {
+            state.actions.unsure.push(still);
+        }
+    }
+}
+
+/// Sends it again if it missed; `None` once the connection is gone.
+fn look(stage: &Stage, state: &mut State<'_>, mut unsure: Unsure, now: u64) -> Option<Unsure> {
+    let cookie = unsure.cookie;
+    if !state.sockets.get(&cookie).is_some_and(|s| s.open) {
+        return None;
+    }
+    let (_, connection) = actions::connection(stage, state, cookie)?;
+    let missed = unsure.missed(connection.received);
+    if unsure.silent == SILENT {
+        return None;
+    }
+    if missed {
+        let again = match unsure.side {
+            Side::Peer => stage.sender.reset_peer(&connection),
+            Side::Local | Side::Both => stage.sender.reset_local(&connection),
+        };
+        if let Err(e) = again {
+            state.fail(format!("cannot reset socket {cookie}: {e}"));
+            return None;
+        }
+    }
+    unsure.looks += 1;
+    if unsure.looks == LOOKS {
+        state.fail(format!(
+            "socket {cookie} did not take its reset: it moves too fast, or wants signed segments \
+             (TCP-MD5, TCP-AO). `abort = true` ends it for certain"
+        ));
+        return None;
+    }
+    unsure.at = now + (FIRST << unsure.looks);
+    Some(unsure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(end_seq: u32) -> Option<LastSegment> {
+        let (ack, window) = (1, 2);
+        Some(LastSegment { end_seq, ack, window, timestamps: None, has_ack: true })
+    }
+
+    #[test]
+    fn a_peer_that_goes_on_sending_was_missed_and_a_silent_one_was_not() {
+        let mut unsure = Unsure::new(7, Side::Peer, segment(10));
+        assert!(unsure.missed(segment(11)));
+        assert!(!unsure.missed(segment(11)));
+        assert!(unsure.missed(segment(12)));
+        assert!(!unsure.missed(segment(12)) && unsure.silent < SILENT);
+        assert!(!unsure.missed(segment(12)) && unsure.silent == SILENT);
+    }
+
+    #[test]
+    fn a_local_socket_that_is_not_closed_was_missed() {
+        for side in [Side::Local, Side::Both] {
+            assert!(Unsure::new(7, side, segment(10)).missed(segment(10)));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One connection under one fault: a client that flowfault runs, a server that it does not know,
+//! and captures on the cable.
+
+pub mod packet;
+pub mod scene;
+pub mod stats;
+pub mod stream;
+pub mod tap;
+pub mod trial;

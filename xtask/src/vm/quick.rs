@@ -1,0 +1,58 @@
+//! The tests of `vm-test --quick`: what can differ between kernels, once each. The whole suite
+//! takes a quarter of an hour in an emulated guest, and runs natively anyway.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Names of tests, in whichever test program.
+const TESTS: [&str; 11] = [
+    // The verifier takes every program, and the programs do what the model does.
+    "budget::each_program_is_verified_within_half_of_the_limit",
+    "egress::what_a_socket_sends_meets_the_fate_that_the_model_says",
+    "oracle::each_pure_acknowledgement_draws_anew",
+    "ring::lost_events_are_counted_for_their_socket_with_the_time",
+    "lease::faults_act_while_the_lease_lasts_and_no_longer",
+    // Runs: on loopback and over a cable, with each way to see sends, stopped and killed.
+    "twins::written_messages_are_lost_silently_on_loopback",
+    "twins::short_messages_between_two_namespaces_ipv6",
+    "twins::another_tier_of_evidence_gives_the_same_verdicts",
+    "python::exactly_the_marked_connections_are_picked_before_their_first_packet",
+    "failsafe::a_killed_controller_leaves_a_whole_network_and_living_apps",
+    "exit_codes::without_privileges_it_is_3_with_the_remedy",
+];
+
+/// Arguments that make libtest run these and no others.
+///
+/// # Errors
+/// One of them is gone: libtest would pass over it in silence.
+pub fn filter(binaries: &[&Path]) -> Result<Vec<String>> {
+    let mut known = BTreeSet::new();
+    for binary in binaries {
+        let out = Command::new(binary).args(["--list", "--format", "terse"]).output();
+        let out = out.with_context(|| format!("cannot start {}", binary.display()))?;
+        ensure!(out.status.success(), "{} does not list its tests", binary.display());
+        known.extend(listed(&String::from_utf8_lossy(&out.stdout)).map(str::to_owned));
+    }
+    let gone: Vec<&str> = TESTS.into_iter().filter(|test| !known.contains(*test)).collect();
+    ensure!(gone.is_empty(), "no such tests, adapt xtask/src/vm/quick.rs: {}", gone.join(", "));
+    Ok(std::iter::once("--exact").chain(TESTS).map(str::to_owned).collect())
+}
+
+/// The names in libtest's list.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_suffix(": test"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_listed_and_benchmarks_are_not() {
+        let names: Vec<&str> = listed("a::b: test\nc: benchmark\nd: test\n").collect();
+        assert_eq!(names, ["a::b", "d"]);
+    }
+}
