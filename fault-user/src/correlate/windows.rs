@@ -4,25 +4,30 @@ use crate::ledger::flow::FlowRecord;
 use crate::ledger::stream::RangeIndex;
 use crate::outcome::AppMessage;
 
-/// How far an app's clock readings lie around the kernel's, ns.
-const SLACK: u64 = 200_000;
+/// How long before the time that an app tells its send may have returned, ns. Mostly the app tells
+/// how long it took, which is counted back from the moment of its line: whatever passed between
+/// the app's look at its clock and that line moves the whole window to a later time.
+const EARLY: u64 = 200_000;
+/// How long after it, ns. An app knows the outcome of a send only when it has returned, so this is
+/// but the difference between two clocks.
+const LATE: u64 = 50_000;
 
 /// Messages (by position) in whose time each send call of each flow returned.
 ///
 /// A window that contains the call goes before one that only nearly does; of several that nearly
-/// do, the nearest has it. More than one owner is left only where the app itself was sending
-/// several messages at a time.
+/// do, one that it comes before goes first, and then the nearest has it. More than one owner is
+/// left only where the app itself was sending several messages at a time.
 pub(super) fn owners(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Vec<Vec<usize>>> {
     let wide = |m: &&AppMessage| {
-        let slack = SLACK + m.resolution;
-        m.t0.saturating_sub(slack) as i64..(m.t1.saturating_add(slack) as i64).saturating_add(1)
+        let (early, late) = (EARLY + m.resolution, LATE + m.resolution);
+        m.t0.saturating_sub(early) as i64..(m.t1.saturating_add(late) as i64).saturating_add(1)
     };
     let index = RangeIndex::new(messages.iter().map(wide));
     let of = |ts: u64| {
         let mut hits = index.meeting(&(ts as i64..ts as i64 + 1));
-        let nearest = hits.iter().map(|&m| distance(messages[m], ts)).min();
-        hits.retain(|&m| Some(distance(messages[m], ts)) == nearest);
-        if nearest != Some(0) {
+        let nearest = hits.iter().map(|&m| Distance::of(messages[m], ts)).min();
+        hits.retain(|&m| Some(Distance::of(messages[m], ts)) == nearest);
+        if nearest != Some(Distance::INSIDE) {
             hits.truncate(1);
         }
         hits
@@ -30,6 +35,20 @@ pub(super) fn owners(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Vec
     flows.iter().map(|f| f.sends.iter().map(|s| of(s.ts)).collect()).collect()
 }
 
-fn distance(m: &AppMessage, ts: u64) -> u64 {
-    m.t0.saturating_sub(ts).max(ts.saturating_sub(m.t1))
+/// How far a send is from a message's time. Ordered: one that comes after it is further off than
+/// any that comes before it, because it takes more than a slow app to explain it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Distance {
+    pub(super) after: bool,
+    /// ns.
+    pub(super) off: u64,
+}
+
+impl Distance {
+    const INSIDE: Self = Self { after: false, off: 0 };
+
+    pub(super) fn of(m: &AppMessage, ts: u64) -> Self {
+        let off = m.t0.saturating_sub(ts).max(ts.saturating_sub(m.t1));
+        Self { after: ts > m.t1, off }
+    }
 }

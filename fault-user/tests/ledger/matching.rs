@@ -183,6 +183,26 @@ fn a_send_just_outside_is_the_messages_unless_someone_wants_it() {
     }
 }
 
+/// A blocking app without sizes that is preempted before each line: its windows begin after the
+/// sends that they are about, and the next send follows each line at once.
+#[test]
+fn a_late_line_does_not_take_the_send_that_follows_it() {
+    for preempted in [0.12, 0.3, 2.0] {
+        let mut t = Trace::new();
+        let s = t.socket(0);
+        for n in 0..4 {
+            let begun = 100.0 + 250.0 * f64::from(n);
+            t.delivered(s, begun, 108);
+            let line = begun + 249.9;
+            t.message(&n.to_string(), Failed, begun + preempted, line);
+        }
+        for n in 0..4_u64 {
+            assert_eq!(range(&t, &n.to_string()).0, Some([108 * n, 108 * (n + 1)]), "{preempted}");
+        }
+        assert!(t.unlogged().is_empty());
+    }
+}
+
 #[test]
 fn a_send_far_outside_is_not_taken() {
     let mut t = Trace::new();
