@@ -9,6 +9,7 @@ mod lint;
 mod packages;
 mod run;
 mod setup;
+mod steady;
 mod test;
 mod test_binaries;
 #[path = "../../fault-user/build/toolchain.rs"]
@@ -44,6 +45,9 @@ enum Command {
     VmTest(vm::Args),
     /// Formatting and clippy, with warnings as errors
     Lint,
+    /// A test program; what fails in it is tried again alone
+    #[command(hide = true)]
+    Steady(steady::Args),
     /// What this machine has and lacks
     Doctor,
     /// Exactly what CI runs: lint, then all tests
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::command(&args),
         Command::VmTest(args) => vm::command(&args),
         Command::Lint => lint::command(),
+        Command::Steady(args) => steady::command(&args),
         Command::Doctor => doctor::command(),
         Command::Ci => lint::command().and_then(|()| test::command(&test::Args::default())),
     };

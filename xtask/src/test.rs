@@ -109,6 +109,7 @@ fn one(raise: Raise, binary: &Path, filter: &[OsString]) -> Result<Command> {
         word.push(path);
         command.arg(word);
     }
+    command.arg(std::env::current_exe().context("cannot find this program")?).arg("steady");
     // Network namespaces, cgroups and programs are the machine's: one test at a time.
     command.arg(binary).arg("--test-threads=1").args(filter);
     Ok(command)

@@ -6,8 +6,9 @@ use std::path::Path;
 
 /// What is to happen in the guest.
 pub enum Work<'a> {
-    /// Test programs, in this order, each with these arguments.
-    Tests { binaries: &'a [&'a Path], filter: &'a [String] },
+    /// Test programs, in this order, each with these arguments; `steady` is this program, which
+    /// runs them.
+    Tests { steady: &'a Path, binaries: &'a [&'a Path], filter: &'a [String] },
     /// One command line for sh.
     Command(&'a str),
     /// A shell on the console.
@@ -74,13 +75,14 @@ pub fn script(work: &Work<'_>, around: &Surroundings<'_>) -> String {
 
 fn body(work: &Work<'_>) -> String {
     match work {
-        Work::Tests { binaries, filter } => {
+        Work::Tests { steady, binaries, filter } => {
+            let steady = quoted(&steady.to_string_lossy());
             let words: Vec<String> = filter.iter().map(|word| quoted(word)).collect();
             let one = |binary: &&Path| {
                 let name = super::name_of(binary);
                 let path = quoted(&binary.to_string_lossy());
                 // Network namespaces, cgroups and programs are the machine's: one at a time.
-                let run = format!("{path} --test-threads=1 {}", words.join(" "));
+                let run = format!("{steady} steady {path} --test-threads=1 {}", words.join(" "));
                 format!("say begin {name}\n{run} </dev/null\nsay end {name} $?\n")
             };
             binaries.iter().map(one).collect()
@@ -112,9 +114,12 @@ mod tests {
     fn every_test_program_has_a_begin_and_an_end() {
         let binaries = [Path::new("/t/root_a-12ab"), Path::new("/t/root_b-34")];
         let filter = ["it's".to_owned()];
-        let work = Work::Tests { binaries: &binaries, filter: &filter };
+        let steady = Path::new("/x/xtask");
+        let work = Work::Tests { steady, binaries: &binaries, filter: &filter };
         let text = script(&work, &around());
-        assert!(text.contains("say begin root_a\n'/t/root_a-12ab' --test-threads=1 'it'\\''s'"));
+        assert!(text.contains(
+            "say begin root_a\n'/x/xtask' steady '/t/root_a-12ab' --test-threads=1 'it'\\''s'"
+        ));
         assert!(text.contains("say end root_b $?"));
         assert!(text.contains("cd '/a b'\n"));
         let (last, done) = (text.rfind("say end").unwrap(), text.rfind("say done").unwrap());

@@ -78,7 +78,8 @@ pub fn command(args: &Args) -> Result<()> {
     let binaries = tests(args)?;
     let lines = if args.kernels.is_empty() { DEFAULT.to_vec() } else { args.kernels.clone() };
     ensure!(!args.shell || lines.len() == 1, "--shell needs exactly one --kernel");
-    let built = [cargo::flowfault(false)?, cargo::messenger(false)?];
+    let this = std::env::current_exe().context("cannot find this program")?;
+    let built = [cargo::flowfault(false)?, cargo::messenger(false)?, this.clone()];
     let programs = payload::Programs {
         built: built.iter().chain(&binaries).map(PathBuf::as_path).collect(),
         data: vec![cargo::root()?.join("fault-user/tests"), cargo::root()?.join("scenarios")],
@@ -98,7 +99,7 @@ pub fn command(args: &Args) -> Result<()> {
     let work = match &args.command {
         Some(line) => Work::Command(line),
         None if args.shell => Work::Shell,
-        None => Work::Tests { binaries: &paths, filter: &filter },
+        None => Work::Tests { steady: &this, binaries: &paths, filter: &filter },
     };
     let guests: Vec<Guest> = hosts.iter().map(|h| h.guest(&work)).collect::<Result<_>>()?;
     if args.shell {
