@@ -6,6 +6,8 @@
 #[expect(dead_code, reason = "shared with root_run, which needs more of it")]
 mod lab;
 mod life;
+#[path = "../root_wire/support/qdiscs.rs"]
+mod qdiscs;
 mod refusals;
 mod scene;
 mod waits;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
 use crate::lab::{Lab, python, slow};
+use crate::qdiscs::needs_qdisc;
 
 const PORT: u16 = 7800;
 
@@ -47,12 +48,9 @@ pub fn has_fq() -> bool {
     match pair {
         Ok(pair) => {
             lab.near.within(|| drop(pair));
-            true
+            needs_qdisc("fq", true, "")
         }
-        Err(LineError::NoFq) => {
-            println!("SKIPPED: {}", LineError::NoFq);
-            false
-        }
+        Err(LineError::NoFq) => needs_qdisc("fq", false, &LineError::NoFq.to_string()),
         Err(e) => panic!("{e}"),
     }
 }

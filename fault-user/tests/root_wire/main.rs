@@ -17,6 +17,7 @@ mod loss_models;
 mod loss_seed;
 mod loss_when;
 mod marks;
+mod netem;
 mod refusals;
 mod rejects;
 mod scene;

@@ -228,6 +228,7 @@ fn initramfs(
         ("MESSENGER_BIN".to_owned(), text(cargo::messenger(false)?)),
         // All of Debian's kernels have both.
         ("FLOWFAULT_TEST_TIERS".to_owned(), "fexit sys_exit".to_owned()),
+        ("FLOWFAULT_TEST_QDISCS".to_owned(), "fq netem".to_owned()),
     ];
     if !kvm {
         env.push(("FLOWFAULT_TEST_SLOW".to_owned(), SLOWER.to_string()));

@@ -18,6 +18,8 @@ use crate::toolchain::on_path;
 
 /// Tools of the tests; sh, sleep, touch and the like are busybox's.
 const TOOLS: [&str; 3] = ["ip", "tc", "ss"];
+/// Where tc has netem's tables (normal.dist and others), depending on the distribution.
+const TABLES: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/tc", "/usr/lib/tc"];
 /// Parts of Python's library that no test needs, and that are most of it.
 const NOT_OF_PYTHON: [&str; 9] = [
     "test",
@@ -69,6 +71,9 @@ pub fn pack(archive: &mut Archive, programs: &Programs<'_>, scratch: &Path) -> R
         add(archive, &path, &path.to_string_lossy())?;
         dynamic.push(path);
     }
+    let tables = TABLES.iter().map(Path::new).find(|dir| dir.join("normal.dist").is_file());
+    let tables = tables.context("there is no normal.dist of tc (iproute2) here")?;
+    tree(archive, tables, &|path| path.extension().is_some_and(|e| e == "dist"))?;
     dynamic.extend(python(archive)?);
     dynamic.push(busybox);
     for library in libraries(&dynamic)? {
