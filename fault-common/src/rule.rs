@@ -104,8 +104,8 @@ pub struct Chain {
     pub via: u32,
     /// Id of the rule that wants the receive window to be zero, plus 1; 0: none does.
     pub stall: u32,
-    /// Padding, zero.
-    pub _pad: u32,
+    /// 1 if any rule draws, so that attempts have to be counted; [`Chain::sealed`] sets it.
+    pub chance: u32,
     /// The rules.
     pub rules: [Rule; CHAIN_LEN],
 }
@@ -113,7 +113,14 @@ pub struct Chain {
 impl Chain {
     /// No fault at all.
     pub const EMPTY: Self =
-        Self { len: 0, via: VIA_HOOK, stall: 0, _pad: 0, rules: [Rule::NONE; CHAIN_LEN] };
+        Self { len: 0, via: VIA_HOOK, stall: 0, chance: 0, rules: [Rule::NONE; CHAIN_LEN] };
+
+    /// The chain as the kernel gets it: what follows from its rules is worked out once, not for
+    /// each packet (nor by the verifier, for each way that leads there).
+    pub fn sealed(&self) -> Self {
+        let mut used = self.rules.iter().take(self.len as usize);
+        Self { chance: u32::from(used.any(crate::decide::needs_attempt)), ..*self }
+    }
 }
 
 /// Where the chain of a flow and direction stands in the table, for the epoch's bank.

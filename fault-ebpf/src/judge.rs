@@ -45,7 +45,7 @@ const STALL_SHIFT: u32 = 48;
 
 /// Judges the packet and counts it.
 #[inline(always)]
-pub fn judge(owned: &Owned, dir: Direction, now: u64) -> Judgement {
+pub fn judge(owned: &mut Owned, dir: Direction, now: u64) -> Judgement {
     let packed = judge_apart(owned, dir as u8, now);
     Judgement {
         verdict: match (packed >> VERDICT_SHIFT) & 0xff {
@@ -61,7 +61,7 @@ pub fn judge(owned: &Owned, dir: Direction, now: u64) -> Judgement {
 
 /// A function of its own for its stack frame and so that the verifier walks it apart.
 #[inline(never)]
-fn judge_apart(owned: &Owned, dir: u8, now: u64) -> u64 {
+fn judge_apart(owned: &mut Owned, dir: u8, now: u64) -> u64 {
     let dir = if dir == 0 { Direction::Egress } else { Direction::Ingress };
     // SAFETY: a live map value; its fields are plain integers.
     let socket = unsafe { &mut *owned.socket };
@@ -130,19 +130,31 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<(&'static Chain, u3
     Some((chain, epoch as u32 & 1))
 }
 
+/// The same number by way of a map's memory, of which the verifier does not remember what is in
+/// it. Otherwise it walks all that comes after once for each value that it knows to be possible.
+#[inline(always)]
+fn forget(scratch: &mut u32, value: u32) -> u32 {
+    // SAFETY: a live reference.
+    unsafe {
+        (scratch as *mut u32).write_volatile(value);
+        (scratch as *const u32).read_volatile()
+    }
+}
+
 #[inline(always)]
 fn apply(
     chain: &Chain,
     bank: u32,
     socket: &SocketEntry,
-    owned: &Owned,
+    owned: &mut Owned,
     dir: Direction,
     pos: u32,
 ) -> Judgement {
     let segs = owned.facts.segs;
     let placed = owned.facts.has_place();
     let key = attempt_key(socket.slot, owned, dir, placed);
-    let chance = has_chance(chain);
+    let chance = chain.chance != 0;
+    let classes = decide::classes(owned.facts.is_tcp(), owned.facts.flags, owned.facts.payload > 0);
     let facts = Facts {
         seed: SEED.load(),
         flow: socket.flow,
@@ -150,7 +162,7 @@ fn apply(
         pos: pos as u64 | if placed { 0 } else { decide::UNPLACED },
         attempt: if chance { attempts(&key) } else { 0 },
         segs,
-        classes: decide::classes(owned.facts.is_tcp(), owned.facts.flags, owned.facts.payload > 0),
+        classes: forget(&mut owned.facts.scratch, classes),
     };
     let slot = socket.slot;
     let fate = decide::decide(chain, &facts, |_, rule| seen(slot, rule, segs));
@@ -158,7 +170,8 @@ fn apply(
         remember(&key, facts.attempt + 1);
     }
     match fate {
-        Fate::Drop(i) if (i as usize) < CHAIN_LEN => {
+        Fate::Drop(i) => {
+            let i = forget(&mut owned.facts.scratch, i);
             let rule = &chain.rules[i as usize & (CHAIN_LEN - 1)];
             count_rules(chain, &facts, i, true);
             if placed && decide::needs_attempt(rule) {
@@ -166,7 +179,7 @@ fn apply(
             }
             Judgement { verdict: Verdict::Drop, bank, stalled: false, rule: rule.id }
         }
-        _ => {
+        Fate::Pass => {
             count_rules(chain, &facts, chain.len, false);
             let stalled = decide::stalls(chain, &facts);
             let verdict = if chain.via == VIA_HOOK { Verdict::Pass } else { Verdict::Line };
@@ -174,18 +187,6 @@ fn apply(
             Judgement { verdict, bank, stalled, rule }
         }
     }
-}
-
-/// Whether any rule of the chain draws.
-#[inline(always)]
-fn has_chance(chain: &Chain) -> bool {
-    let mut any = false;
-    let mut i = 0;
-    while i < CHAIN_LEN {
-        any |= decide::needs_attempt(&chain.rules[i]);
-        i += 1;
-    }
-    any
 }
 
 /// What counts the attempts of a packet. One that has no place in the stream keeps a count of

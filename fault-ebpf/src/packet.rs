@@ -40,13 +40,13 @@ const LOOPBACK_IFINDEX: u32 = 1;
 #[inline(always)]
 pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
     let skb = Skb::new(ctx);
-    let Some(owned) = classify::owner(skb, dir, l2) else { return TC_ACT_UNSPEC };
+    let Some(mut owned) = classify::owner(skb, dir, l2) else { return TC_ACT_UNSPEC };
     if already_judged(skb, dir) {
         return TC_ACT_UNSPEC;
     }
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
-    let judgement = judge::judge(&owned, dir, now);
+    let judgement = judge::judge(&mut owned, dir, now);
     if LOG_LEVEL.load() >= 4 {
         log(ctx, &owned, dir, &judgement);
     }

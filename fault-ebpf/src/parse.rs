@@ -43,6 +43,8 @@ pub struct Facts {
     /// IP bytes as on the wire: headers once per segment.
     pub wire_bytes: u64,
     pub segs: u32,
+    /// For [`crate::judge`].
+    pub scratch: u32,
 }
 
 /// Ports of a packet, read the cheap way.
@@ -288,6 +290,7 @@ impl Facts {
         payload: 0,
         wire_bytes: 0,
         segs: 0,
+        scratch: 0,
     };
 
     #[inline(always)]

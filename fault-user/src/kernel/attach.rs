@@ -10,7 +10,7 @@ use aya::programs::{
 use fault_common::table::MarkerSet;
 
 use super::error::KernelError;
-use super::load::typed;
+use super::load::{load_packet_programs, packet_programs, typed};
 use super::{Kernel, Tier};
 
 impl Kernel {
@@ -30,12 +30,10 @@ impl Kernel {
         if is_line || self.hooks.has(ifindex) {
             return Ok(());
         }
-        let programs = if ethernet {
-            [("egress_l2", TcAttachType::Egress), ("ingress_l2", TcAttachType::Ingress)]
-        } else {
-            [("egress_l3", TcAttachType::Egress), ("ingress_l3", TcAttachType::Ingress)]
-        };
-        let mut links = Vec::with_capacity(programs.len());
+        load_packet_programs(&mut self.ebpf, ethernet)?;
+        let hooks = [TcAttachType::Egress, TcAttachType::Ingress];
+        let programs = packet_programs(ethernet).into_iter().zip(hooks);
+        let mut links = Vec::with_capacity(hooks.len());
         for (program, hook) in programs {
             match self.attach_to(program, name, ifindex, hook) {
                 Ok(link) => links.push(link),

@@ -133,9 +133,8 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
 
 /// Loads the programs that are not tied to an evidence tier.
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    for name in ["egress_l2", "ingress_l2", "egress_l3", "ingress_l3", "line_return"] {
-        load_classifier(ebpf, name)?;
-    }
+    load_packet_programs(ebpf, true)?;
+    load_classifier(ebpf, "line_return")?;
     for name in ["connect4", "connect6"] {
         let program: &mut CgroupSockAddr = typed(ebpf, name)?;
         program.load().map_err(|e| KernelError::program(name, &e))?;
@@ -144,6 +143,26 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     program.load().map_err(|e| KernelError::program("socket_state", &e))?;
     let program: &mut SocketFilter = typed(ebpf, "output_marker")?;
     program.load().map_err(|e| KernelError::program("output_marker", &e))
+}
+
+/// The packet programs, egress first: those for interfaces with an Ethernet header, or without.
+pub(super) const fn packet_programs(ethernet: bool) -> [&'static str; 2] {
+    if ethernet { ["egress_l2", "ingress_l2"] } else { ["egress_l3", "ingress_l3"] }
+}
+
+/// Loads them unless that has been done. The verifier takes a second for the four of them on a slow
+/// machine, and interfaces without an Ethernet header are rare: theirs are loaded with the first.
+///
+/// # Errors
+/// The verifier refuses one.
+pub(super) fn load_packet_programs(ebpf: &mut Ebpf, ethernet: bool) -> Result<(), KernelError> {
+    for name in packet_programs(ethernet) {
+        let program: &mut SchedClassifier = typed(ebpf, name)?;
+        if program.fd().is_err() {
+            program.load().map_err(|e| KernelError::program(name, &e))?;
+        }
+    }
+    Ok(())
 }
 
 fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {

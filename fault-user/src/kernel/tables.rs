@@ -91,7 +91,7 @@ impl Kernel {
                 .map_err(KernelError::map("empty a rule chain"))?;
         }
         for ((flow, dir), chain) in chains {
-            map.set(chain_index(epoch, *flow, *dir), chain, 0)
+            map.set(chain_index(epoch, *flow, *dir), chain.sealed(), 0)
                 .map_err(KernelError::map("write a rule chain"))?;
         }
         self.banks[bank] = chains.keys().copied().collect();

@@ -7,7 +7,7 @@ use fault_common::rule::Direction;
 
 use super::Kernel;
 use super::error::KernelError;
-use super::load::{OBJECT, typed};
+use super::load::{OBJECT, load_packet_programs, packet_programs, typed};
 
 /// Size of `struct __sk_buff` (uapi/linux/bpf.h), `hwtstamp` of Linux 5.16 included.
 const SK_BUFF_LEN: usize = 192;
@@ -72,12 +72,8 @@ impl Kernel {
         packet: &[u8],
         context: &TestContext,
     ) -> Result<TestVerdict, KernelError> {
-        let name = match (dir, ethernet) {
-            (Direction::Egress, true) => "egress_l2",
-            (Direction::Ingress, true) => "ingress_l2",
-            (Direction::Egress, false) => "egress_l3",
-            (Direction::Ingress, false) => "ingress_l3",
-        };
+        load_packet_programs(&mut self.ebpf, ethernet)?;
+        let name = packet_programs(ethernet)[dir as usize];
         let program: &mut SchedClassifier = typed(&mut self.ebpf, name)?;
         let mut output = vec![0; packet.len()];
         let ctx = context.sk_buff();
@@ -94,12 +90,13 @@ impl Kernel {
         Ok(TestVerdict { code: result.return_value.cast_signed(), output })
     }
 
-    /// Name and number of instructions that the verifier walked, of each loaded program. Needs
+    /// Name and number of instructions that the verifier walked, of each program of this run. Needs
     /// Linux 5.16.
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn verified_instructions(&self) -> Result<Vec<(String, u32)>, KernelError> {
+    pub fn verified_instructions(&mut self) -> Result<Vec<(String, u32)>, KernelError> {
+        load_packet_programs(&mut self.ebpf, false)?;
         let mut counts = Vec::new();
         for (name, program) in self.ebpf.programs() {
             // Those of the evidence tiers are loaded when a tier is chosen.

@@ -30,11 +30,11 @@ fn each_program_is_verified_within_half_of_the_limit() {
         // With the log level on, so that its code is walked too.
         let selectors = selectors.clone();
         let setup = Setup { selectors, log_level: 5, fq, ..setup(1) };
-        within_the_limit(&Kernel::load(&setup).unwrap());
+        within_the_limit(&mut Kernel::load(&setup).unwrap());
     }
 }
 
-fn within_the_limit(kernel: &Kernel) {
+fn within_the_limit(kernel: &mut Kernel) {
     let counts = kernel.verified_instructions().unwrap();
     let names: Vec<&str> = counts.iter().map(|(name, _)| name.as_str()).collect();
     for needed in [
