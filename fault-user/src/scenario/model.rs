@@ -17,7 +17,7 @@ pub use fault::{
     Corrupt, Delay, Duplicate, Fault, Jitter, Limit, Loss, Pulse, Rate, Reject, Reorder, Replay,
     Segment, Shape, Side, Then, Trace, When,
 };
-pub use via::{Backend, Line, Via};
+pub use via::{Backend, Line, Via, unfit_for_fq};
 
 /// Index into [`Scenario::apps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

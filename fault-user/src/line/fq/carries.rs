@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fault_common::fate::{Delay, Distribution, Fault, Model, Segment, When};
+use fault_common::fate::{Delay, Distribution, Fault, Model, Segment};
 use fault_common::rule::{
     CHAIN_LEN, Chain, DELAY, Rule, VIA_FQ, WHEN_ACK_ONLY, WHEN_ANY, WHEN_DATA, WHEN_RST, WHEN_SYN,
     WHEN_SYN_ACK,
@@ -10,6 +10,7 @@ use fault_common::rule::{
 
 use super::LineError;
 use crate::plan::{Plan, RulePlan, Via, What};
+use crate::scenario::model::unfit_for_fq;
 
 /// fq has the longest time that it waits (its horizon) in microseconds, in 32 bits.
 pub const LONGEST: Duration = Duration::from_secs(4200);
@@ -64,41 +65,31 @@ fn delay(fault: &Fault) -> Result<(u64, u32), &'static str> {
     let Model::Delay(Delay { mean, distribution, .. }) = fault.model else {
         return Err("fq can wait, and nothing else");
     };
-    if distribution != Distribution::Constant {
-        return Err("it has a jitter, and fq gets constant delays only");
-    }
-    if fault.pulse.is_some() {
-        return Err("it has a `pulse`, and in fq a delay is on or off for a step");
+    let constant = distribution == Distribution::Constant;
+    if let Some(why) = unfit_for_fq(constant, fault.pulse.is_some(), &fault.when) {
+        return Err(why);
     }
     if u128::from(mean) > LONGEST.as_nanos() {
         return Err("it is longer than fq can wait (70 minutes)");
     }
-    when(&fault.when).map(|when| (mean, when))
+    Ok((mean, means(fault.when.segment)))
 }
 
-fn when(when: &When) -> Result<u32, &'static str> {
-    let segment = match when.segment {
-        None => WHEN_ANY,
+fn means(segment: Option<Segment>) -> u32 {
+    match segment {
+        // A FIN has been refused.
+        None | Some(Segment::Fin) => WHEN_ANY,
         Some(Segment::Syn) => WHEN_SYN,
         Some(Segment::SynAck) => WHEN_SYN_ACK,
         Some(Segment::Data) => WHEN_DATA,
         Some(Segment::AckOnly) => WHEN_ACK_ONLY,
         Some(Segment::Rst) => WHEN_RST,
-        Some(Segment::Fin) => {
-            return Err("a FIN may be the end of a packet that fq holds as a whole");
-        }
-    };
-    let whole = When { segment: when.segment, ..When::default() };
-    if *when == whole {
-        Ok(segment)
-    } else {
-        Err("its `when` tells the parts of a packet apart that fq holds as a whole")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use fault_common::fate::Pulse;
+    use fault_common::fate::{Pulse, When};
 
     use super::*;
 

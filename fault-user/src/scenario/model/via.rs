@@ -100,3 +100,20 @@ fn hook_sees(when: &When, pulse: Option<Pulse>) -> bool {
     let whole = when.size.is_none() && when.stream.is_none() && !when.retransmission;
     whole && pulse.is_none() && when.segment != Some(Segment::Fin)
 }
+
+/// Why a line of fq cannot carry a delay; `None`: it can. What fq holds are packets as the stack made
+/// them, super-packets as a whole, each for a time that stands in the rules when the step is armed.
+pub fn unfit_for_fq(constant: bool, pulsed: bool, when: &When) -> Option<&'static str> {
+    if !constant {
+        return Some("it has a jitter, and fq gets constant delays only");
+    }
+    if pulsed {
+        return Some("it has a `pulse`, and in fq a delay is on or off for a step");
+    }
+    if when.segment == Some(Segment::Fin) {
+        return Some("a FIN may be the end of a packet that fq holds as a whole");
+    }
+    let whole = When { segment: when.segment, ..When::default() };
+    (*when != whole)
+        .then_some("its `when` tells the parts of a packet apart that fq holds as a whole")
+}

@@ -5,7 +5,7 @@ use fault_common::rule::Direction;
 use super::Context;
 use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
-use crate::scenario::model::{Backend, Fault, FaultSpec, Line, Replay, Step, Via};
+use crate::scenario::model::{Backend, Fault, FaultSpec, Line, Replay, Step, Via, unfit_for_fq};
 use crate::scenario::quantities;
 use crate::scenario::reader::{Fields, Item, wrong_value};
 use crate::scenario::tree::{Node, Value};
@@ -63,10 +63,23 @@ pub fn carries(cx: &mut Context<'_>, spec: &FaultSpec, item: Item<'_>) -> bool {
             format!("`line = \"fq\"` cannot carry `{}`", item.key),
             "fq carries delays alone: leave `line` out, or `line = \"tap\"`",
         ),
+        Backend::Fq if needed => match unfit(spec) {
+            Some(why) => (
+                format!("`line = \"fq\"` cannot carry this `{}`: {why}", item.key),
+                "leave `line` out, or `line = \"tap\"`",
+            ),
+            None => return true,
+        },
         _ => return queue_fits(cx, spec, item, line),
     };
     cx.problems.push(Problem::new(item.at(), message, help));
     false
+}
+
+/// Why fq cannot hold packets for this delay.
+fn unfit(spec: &FaultSpec) -> Option<&'static str> {
+    let constant = matches!(&spec.fault, Fault::Delay(delay) if delay.jitter.is_none());
+    unfit_for_fq(constant, spec.pulse.is_some(), &spec.when)
 }
 
 /// What waits in the queue of a link waits in the line.
