@@ -151,6 +151,9 @@ fn has_netem() -> bool {
     add.args(["qdisc", "add", "dev", CABLE, "root", "netem", "delay", "1ms"]);
     scene.lab.near.put(&mut add);
     let out = add.output().expect("tc can be run");
+    if out.status.success() {
+        tc(&scene, &format!("qdisc del dev {CABLE} root"));
+    }
     scene.close();
     needs_qdisc("netem", out.status.success(), &String::from_utf8_lossy(&out.stderr))
 }
