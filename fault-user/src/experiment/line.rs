@@ -14,7 +14,7 @@ use crate::kernel::{Batch, Kernel};
 use crate::line::fq::Fq;
 use crate::line::frame::{Frame, Reject, reset_answer, unreachable};
 use crate::line::tally::Tally;
-use crate::line::{Answer, Backend, Device, Line, LineError, Settings, Start, choose};
+use crate::line::{Answer, Backend, Device, Line, LineError, Reached, Settings, Start, choose};
 use crate::plan::Plan;
 
 /// A line that has not moved for so long is stuck.
@@ -97,11 +97,11 @@ pub fn open(
 
 /// Refusals are answered at once, from the line's own thread; resets need to know more of the
 /// connection than the line does.
-pub fn answers(sender: Arc<RawSender>, resets: UnboundedSender<u64>) -> Answers {
+pub fn answers(sender: Arc<RawSender>, resets: UnboundedSender<Reached>) -> Answers {
     Box::new(move |answer| match answer {
-        Answer::Reset { cookie, .. } => {
+        Answer::Reset { reached, .. } => {
             // The receiver goes only when the run is over.
-            let _ = resets.send(cookie);
+            let _ = resets.send(reached);
         }
         Answer::Reject { kind, frame, handed } => {
             if let Err(e) = reject(&sender, kind, &frame, handed.ifindex) {

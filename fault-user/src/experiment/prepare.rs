@@ -15,7 +15,7 @@ use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
-use crate::line::Device;
+use crate::line::{Device, Reached};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
@@ -30,8 +30,8 @@ pub struct Stage {
     pub events: Option<EventReader>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
-    /// Cookies of sockets whose connection the line wants to be reset.
-    pub reset_wanted: mpsc::UnboundedReceiver<u64>,
+    /// Limits that the line wants to end with resets.
+    pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,

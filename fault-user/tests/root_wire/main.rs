@@ -5,6 +5,7 @@
 //! kernel's counters are held against its report.
 
 mod copies;
+mod datagrams;
 mod delay;
 mod ends;
 mod jitter;
