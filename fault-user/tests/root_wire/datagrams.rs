@@ -52,9 +52,10 @@ struct Way {
     told: String,
 }
 
-/// The runs over IPv4 and IPv6: ways by flow.
-static RUNS: LazyLock<Vec<BTreeMap<&str, [Way; 2]>>> =
-    LazyLock::new(|| [Place::Cable4, Place::Cable6].map(run).into());
+/// The runs over IPv4 and IPv6, with Ethernet headers and without: ways by flow.
+static RUNS: LazyLock<Vec<BTreeMap<&str, [Way; 2]>>> = LazyLock::new(|| {
+    [Place::Cable4, Place::Cable6, Place::Tunnel4, Place::Tunnel6].map(run).into()
+});
 
 fn run(place: Place) -> BTreeMap<&'static str, [Way; 2]> {
     let scene = Scene::new(place);
@@ -79,6 +80,7 @@ fn run(place: Place) -> BTreeMap<&'static str, [Way; 2]> {
         faulty.map(|(name, fault)| format!("{{ flow = '{name}', {fault} }}")).collect();
     let report = scene.run(&client, &(flows + &faults(&all.join(", "))));
     let ways = FLOWS.map(|(name, _)| (name, ways(&scene, &report, name)));
+    drop(scene.tunnel);
     scene.lab.close();
     ways.into()
 }
@@ -101,7 +103,7 @@ fn ways(scene: &Scene, report: &Report, name: &str) -> [Way; 2] {
     })
 }
 
-/// The four ways of a flow. Each datagram was judged once.
+/// The eight ways of a flow. Each datagram was judged once.
 fn all(name: &str) -> impl Iterator<Item = &'static Way> {
     let ways = RUNS.iter().flat_map(move |run| &run[name]);
     ways.inspect(|way| {

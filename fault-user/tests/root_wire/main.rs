@@ -25,3 +25,4 @@ mod shape;
 mod stalls;
 mod support;
 mod tamper;
+mod tunnels;
