@@ -4,6 +4,8 @@
 //! No test believes flowfault: packets on the cable, the receiver's bytes and errors, and the
 //! kernel's counters are held against its report.
 
+mod bounds;
+mod captures;
 mod copies;
 mod datagrams;
 mod delay;
