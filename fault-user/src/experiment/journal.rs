@@ -139,8 +139,8 @@ fn restore(path: &Path, entry: &Entry) -> io::Result<()> {
     }
     let others = entries().into_iter().filter(|(other, e)| other != path && runs(other, e));
     let needed = settings_of(&others.collect::<Vec<_>>());
-    let free = entry.settings.iter().filter(|s| !needed.iter().any(|n| n.is_of(s)));
-    free.map(Saved::restore).collect()
+    let mut free = entry.settings.iter().filter(|s| !needed.iter().any(|n| n.is_of(s)));
+    free.try_for_each(Saved::restore)
 }
 
 fn settings_of(entries: &[(PathBuf, Entry)]) -> Vec<Saved> {

@@ -95,7 +95,6 @@ pub trait Outlet {
 
 /// Somebody is to be answered.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "made and used up one at a time")]
 pub enum Answer {
     /// The sender of a packet learns that it was refused.
     Reject { kind: u8, frame: Frame, handed: Handed },
