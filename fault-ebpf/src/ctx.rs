@@ -7,8 +7,8 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, bpf_sock, bpf_tcp_sock};
 use aya_ebpf::helpers::generated::{
     bpf_check_mtu, bpf_clone_redirect, bpf_get_socket_cookie, bpf_l4_csum_replace, bpf_sk_fullsock,
-    bpf_skb_change_type, bpf_skb_load_bytes, bpf_skb_set_tstamp, bpf_skb_store_bytes,
-    bpf_skb_vlan_pop, bpf_skb_vlan_push, bpf_tcp_sock as tcp_sock,
+    bpf_skb_change_head, bpf_skb_change_type, bpf_skb_load_bytes, bpf_skb_set_tstamp,
+    bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push, bpf_tcp_sock as tcp_sock,
 };
 use aya_ebpf::programs::{SkBuffContext, TcContext};
 
@@ -16,6 +16,9 @@ use aya_ebpf::programs::{SkBuffContext, TcContext};
 const SOCK_STREAM: u32 = 1;
 /// ETH_P_8021Q in network order, as the helper wants it.
 const ETH_P_8021Q_BE: u16 = 0x8100_u16.to_be();
+/// Length of an Ethernet header, and where its type stands.
+const ETHERNET: u32 = 14;
+const ETHERTYPE: u32 = 12;
 /// linux/if_packet.h.
 const PACKET_HOST: u32 = 0;
 const ENODEV: i64 = -19;
@@ -147,6 +150,20 @@ impl Skb {
     pub fn pop_tag(self) -> bool {
         // SAFETY: as above.
         unsafe { bpf_skb_vlan_pop(self.0) == 0 }
+    }
+
+    /// Puts an Ethernet header of zeros before a packet that has none.
+    #[inline(always)]
+    pub fn make_room_for_ethernet(self) -> bool {
+        // SAFETY: the helper takes the context; it invalidates packet pointers, and none is kept.
+        unsafe { bpf_skb_change_head(self.0, ETHERNET, 0) == 0 }
+    }
+
+    /// Writes into that header what follows it.
+    #[inline(always)]
+    pub fn write_ethertype(self) -> bool {
+        // SAFETY: a readable context field.
+        self.store(ETHERTYPE, &(unsafe { (*self.0).protocol } as u16).to_ne_bytes())
     }
 
     /// Makes it a packet for this host again: from the TAP it comes as somebody else's.

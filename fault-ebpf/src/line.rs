@@ -16,13 +16,15 @@ use crate::emit::count;
 use crate::fq;
 use crate::judge::Judgement;
 use crate::maps::{BACK, CONTROL, FQ, HANDED, LINE, TAG_NEXT, TRANSIT};
+use crate::packet;
 
 /// The packet is somebody else's: this device carries only what we put there.
 pub const TC_ACT_SHOT: i32 = 2;
 /// bpf.h: BPF_F_INGRESS.
 const F_INGRESS: u64 = 1;
 
-/// Bit of a way: the packet has no Ethernet header, and so no place for a tag.
+/// Bit of a way: the packet has no Ethernet header. For its way through the line it gets one, which
+/// the redirect back takes off (__bpf_redirect_no_mac).
 pub const BARE: u8 = 1 << 7;
 
 /// Direction and [`BARE`] in one number: a BPF function has five arguments at most.
@@ -40,7 +42,7 @@ pub fn hand_over(skb: Skb, owned: &Owned, way: u8, judgement: &Judgement) -> Opt
     let line = *CONTROL.get(LINE)? as u32;
     // The device goes with the process that holds it, however that ends; a redirect to a device
     // that is gone would be a black hole.
-    if line == 0 || way & BARE != 0 || !skb.reaches(line) {
+    if line == 0 || !skb.reaches(line) {
         count(Global::LineGone, 1);
         return None;
     }
@@ -73,15 +75,26 @@ pub fn hand_over(skb: Skb, owned: &Owned, way: u8, judgement: &Judgement) -> Opt
     handed.wire_bytes = facts.wire_bytes as u32;
     handed.payload = facts.payload;
     let transit = TRANSIT.get_ptr_mut(socket.slot * 2 + dir as u32)?;
-    if !skb.push_tag(tag as u16) {
+    let bare = way & BARE != 0;
+    if bare && !skb.make_room_for_ethernet() {
         count(Global::LineGone, 1);
         return None;
+    }
+    if (bare && !skb.write_ethertype()) || !skb.push_tag(tag as u16) {
+        count(Global::LineGone, 1);
+        // The header cannot be taken off again, and the packet's own device would take it for IP.
+        return if bare { Some(packet::lose(direction(dir))) } else { None };
     }
     // SAFETY: a live map value; `handed` is its first 8 bytes.
     unsafe { atomic::fetch_add(transit.cast(), 1) };
     count(Global::Handed, 1);
     // SAFETY: a helper without pointer arguments.
     Some(unsafe { bpf_redirect(line, 0) } as i32)
+}
+
+#[inline(always)]
+fn direction(dir: u8) -> Direction {
+    if dir == 0 { Direction::Egress } else { Direction::Ingress }
 }
 
 /// On the line's own device: sends what comes out of it where its tag says.

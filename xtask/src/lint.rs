@@ -2,13 +2,15 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::{cargo, exec, setup, toolchain};
+use crate::{cargo, exec, named_tests, setup, toolchain};
 use std::process::Command;
 
-/// Formatting, then clippy apart for the host's crates and the BPF one: together, the host's
-/// features would bring std into the program that must not have it.
+/// Formatting, the tests that the documentation names, then clippy apart for the host's crates and
+/// the BPF one: together, the host's features would bring std into the program that must not have
+/// it.
 pub fn command() -> Result<()> {
     setup::ensure()?;
+    named_tests::check()?;
     exec::run(cargo::cargo("fmt")?.args(["--all", "--check"])).context("run `cargo fmt --all`")?;
     let mut clippy = cargo::cargo("clippy")?;
     clippy.args(["--locked", "-p", "fault-common", "-p", "fault-user", "-p", "xtask"]);

@@ -6,6 +6,7 @@ mod doctor;
 mod exec;
 mod linker;
 mod lint;
+mod named_tests;
 mod packages;
 mod run;
 mod setup;
@@ -43,7 +44,7 @@ enum Command {
     Test(test::Args),
     /// The privileged tests on the kernels of distributions, in QEMU
     VmTest(vm::Args),
-    /// Formatting and clippy, with warnings as errors
+    /// Formatting, clippy with warnings as errors, and that the tests exist which the docs name
     Lint,
     /// A test program; what fails in it is tried again alone
     #[command(hide = true)]

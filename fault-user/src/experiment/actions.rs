@@ -14,6 +14,7 @@ use super::state::{Socket, State};
 use crate::act::{self, ActError, Connection, LastSegment, Protocol, RawSender};
 use crate::kernel::Kernel;
 use crate::ledger::entry::{Entry, What as Happened};
+use crate::line::Reached;
 use crate::plan::{RuleId, Side, What};
 
 /// What these faults have done.
@@ -79,9 +80,9 @@ pub fn event(stage: &mut Stage, state: &mut State<'_>, entry: &Entry) {
     }
 }
 
-/// The line has seen the last byte that a limit lets through.
-pub fn limit_reached(stage: &mut Stage, state: &mut State<'_>, cookie: u64) {
-    reset(stage, state, cookie, Side::Both);
+/// The last byte that a limit lets through has left the line.
+pub fn limit_reached(stage: &mut Stage, state: &mut State<'_>, reached: Reached) {
+    reset(stage, state, reached.cookie, Side::Both, Some(reached));
 }
 
 fn of_flow(state: &State<'_>, flow: u32) -> Vec<u64> {
@@ -96,7 +97,7 @@ fn act_on(stage: &mut Stage, state: &mut State<'_>, id: RuleId, cookie: u64) {
         return;
     }
     let acted = match planned.what {
-        What::Reset(side) => reset(stage, state, cookie, side),
+        What::Reset(side) => reset(stage, state, cookie, side, None),
         What::Abort => abort(stage, state, cookie),
         What::Packets(_) | What::Stall => return,
     };
@@ -106,8 +107,15 @@ fn act_on(stage: &mut Stage, state: &mut State<'_>, id: RuleId, cookie: u64) {
     }
 }
 
-fn reset(stage: &Stage, state: &mut State<'_>, cookie: u64, side: Side) -> bool {
+fn reset(
+    stage: &Stage,
+    state: &mut State<'_>,
+    cookie: u64,
+    side: Side,
+    limit: Option<Reached>,
+) -> bool {
     let Some((slot, connection)) = connection(stage, state, cookie) else { return false };
+    let connection = limit.map_or(connection, |reached| at_limit(connection, reached));
     let mut sent = [0u64; 2];
     let mut tried = Ok(());
     if matches!(side, Side::Peer | Side::Both) && connection.received.is_some() {
@@ -123,11 +131,24 @@ fn reset(stage: &Stage, state: &mut State<'_>, cookie: u64, side: Side) -> bool 
     }
     let ok = note(state, "reset", cookie, tried) && sent != [0, 0];
     if ok {
-        state.actions.unsure.push(resets::Unsure::new(cookie, side, connection.received));
+        state.actions.unsure.push(resets::Unsure::new(cookie, side, connection.received, limit));
     }
     let total = state.actions.resets.entry(slot).or_default();
     total.iter_mut().zip(sent).for_each(|(t, s)| *t += s);
     ok
+}
+
+/// The connection as if the receiver of the limited stream had told that it has all of it. A
+/// reset with that number comes too early for nobody: until then the receiver does not take it.
+pub(super) fn at_limit(mut connection: Connection, reached: Reached) -> Connection {
+    let (there, back) = match reached.direction {
+        Direction::Egress => (&mut connection.sent, &mut connection.received),
+        Direction::Ingress => (&mut connection.received, &mut connection.sent),
+    };
+    if let (Some(there), Some(back)) = (there, back) {
+        (there.end_seq, back.ack) = (reached.end_seq, reached.end_seq);
+    }
+    connection
 }
 
 fn abort(stage: &Stage, state: &mut State<'_>, cookie: u64) -> bool {

@@ -178,8 +178,9 @@ fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &C
 fn note_line(state: &mut State<'_>, counted: &Counted) {
     if counted.line_gone > 0 {
         state.failures.push(format!(
-            "{} packets passed without the faults of the delay line: its device was gone, or their \
-             interface has no Ethernet header (tun, WireGuard)",
+            "{} packets passed without the faults of the delay line: its device was gone, or it is \
+             fq and their interface has no Ethernet header (tun, WireGuard): use the TAP, `line = \
+             \"tap\"`",
             counted.line_gone
         ));
     }

@@ -16,7 +16,7 @@ use crate::app::{AppEvent, Supervisor};
 use crate::chain::told;
 use crate::clock;
 use crate::kernel::Batch;
-use crate::line::LineError;
+use crate::line::{LineError, Reached};
 use crate::plan::{RuleId, Stack, Via};
 use crate::timeline::{Act, Timeline};
 
@@ -36,8 +36,8 @@ pub enum Input {
     App(AppEvent),
     Events(Batch),
     Interface(Change),
-    /// The line wants the connection of this socket to be reset.
-    Reset(u64),
+    /// The line wants a connection to be reset.
+    Reset(Reached),
     Deadline,
     Stop(i32),
 }
@@ -54,7 +54,7 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         Some(event) = stage.app_events.recv() => Input::App(event),
         Some(batch) = stage.batches.recv() => Input::Events(batch),
         Some(change) = stage.interfaces.recv() => Input::Interface(change),
-        Some(cookie) = stage.reset_wanted.recv() => Input::Reset(cookie),
+        Some(reached) = stage.reset_wanted.recv() => Input::Reset(reached),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
     };
     if matches!(input, Input::Events(_)) && !state.late.is_empty() {
@@ -86,7 +86,7 @@ pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(batch, stage),
         Input::Interface(change) => interface(change, stage, state),
-        Input::Reset(cookie) => actions::limit_reached(stage, state, cookie),
+        Input::Reset(reached) => actions::limit_reached(stage, state, reached),
         Input::Stop(signal) => state.interrupted = Some(signal),
         Input::Deadline => {}
     }

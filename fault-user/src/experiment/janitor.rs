@@ -148,12 +148,9 @@ fn take_over(charge: &Charge) -> io::Result<()> {
     move_out(charge, &dir)?;
     cgroup::rmdir_tree(&dir, Instant::now() + GRACE)?;
     // Without the entry nobody would know what is left.
-    let forgotten = undone.and_then(|()| fs::remove_file(&charge.journal));
+    let forgotten = undone.and_then(|()| journal::forget(&charge.journal));
     linger(charge, orphans)?;
-    match forgotten {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
+    forgotten
 }
 
 /// Takes the output filter off a socket that outlives the controller: with it the program and its

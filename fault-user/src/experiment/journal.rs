@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::sysctl::Saved;
+use super::sysctl::{self, Saved};
 use crate::app::cgroup::{self, Hierarchy, PREFIX};
 use crate::app::hold;
 use crate::kernel::{Filters, Keeper};
@@ -42,28 +42,30 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Writes the entry of run `name`.
+    /// Writes the entry of run `name`, and then changes the settings that a delay line needs, if
+    /// it has one.
     ///
     /// # Errors
-    /// The journal's directory cannot be made or written.
-    pub fn write(name: &str, settings: &[Saved]) -> io::Result<Self> {
+    /// The journal's directory cannot be made or written, or a setting not be changed.
+    pub fn write(name: &str, line: bool) -> io::Result<Self> {
         let dir = directory();
         fs::create_dir_all(&dir)?;
+        let turn = in_turn()?;
+        let settings = if line { sysctl::survey(&settings_of(&entries()))? } else { Vec::new() };
         let pid = std::process::id() as i32;
         let started = start_time(pid).unwrap_or_default();
-        let entry = Entry {
-            pid,
-            started,
-            cgroup: format!("{PREFIX}{name}"),
-            settings: settings.to_vec(),
-            filters: None,
-        };
+        let entry =
+            Entry { pid, started, cgroup: format!("{PREFIX}{name}"), settings, filters: None };
         let path = dir.join(format!("{name}.json"));
         // Empty, and so no entry to anybody, until it is locked.
         let mut lock = File::create_new(&path)?;
         lock.lock()?;
         lock.write_all(&serde_json::to_vec(&entry)?)?;
-        Ok(Self { path, entry, lock })
+        // Dropped on an error, it restores what was changed.
+        let journal = Self { path, entry, lock };
+        let set = journal.entry.settings.iter().try_for_each(Saved::set);
+        drop(turn);
+        set.map(|()| journal)
     }
 
     /// Who adds the run's filters to the entry.
@@ -112,12 +114,45 @@ impl Keeper for FilterKeeper {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if let Err(e) = fs::remove_file(&self.path)
-            && e.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("cannot remove {}: {e}", self.path.display());
+        if let Err(e) = close(&self.path, &self.entry) {
+            tracing::warn!("cannot close the journal {}: {e}", self.path.display());
         }
     }
+}
+
+/// Restores the settings of an entry that no other run needs, and removes the entry. If they
+/// cannot be restored it stays, for `flowfault clean`.
+fn close(path: &Path, entry: &Entry) -> io::Result<()> {
+    let _in_turn = in_turn()?;
+    restore(path, entry)?;
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Restores the settings of the entry at `path` that no other run needs. Whoever does it stands
+/// in turn: of two runs that end at a time one must see that it is the last.
+fn restore(path: &Path, entry: &Entry) -> io::Result<()> {
+    if entry.settings.is_empty() {
+        return Ok(());
+    }
+    let others = entries().into_iter().filter(|(other, e)| other != path && runs(other, e));
+    let needed = settings_of(&others.collect::<Vec<_>>());
+    let mut free = entry.settings.iter().filter(|s| !needed.iter().any(|n| n.is_of(s)));
+    free.try_for_each(Saved::restore)
+}
+
+fn settings_of(entries: &[(PathBuf, Entry)]) -> Vec<Saved> {
+    entries.iter().flat_map(|(_, e)| e.settings.clone()).collect()
+}
+
+/// One run at a time looks at what the others have changed and does something about it. Ends with
+/// the process, however that ends.
+fn in_turn() -> io::Result<File> {
+    let directory = File::open(directory())?;
+    directory.lock()?;
+    Ok(directory)
 }
 
 fn directory() -> PathBuf {
@@ -139,10 +174,8 @@ pub struct Leftover {
     path: Option<PathBuf>,
     /// The cgroup, if it is still there.
     cgroup: Option<PathBuf>,
-    /// Settings to restore.
-    settings: Vec<Saved>,
-    /// The run's filters.
-    filters: Option<Filters>,
+    /// What the journal says of the run.
+    entry: Option<Entry>,
 }
 
 /// Leftovers of runs whose process is gone. Runs that go on are left out.
@@ -159,8 +192,7 @@ pub fn leftovers() -> Vec<Leftover> {
             what: format!("journal of the run of process {}, which is gone", entry.pid),
             path: Some(path.clone()),
             cgroup: None,
-            settings: entry.settings.clone(),
-            filters: entry.filters.clone(),
+            entry: Some(entry.clone()),
         });
     }
     for name in ours.iter().filter(|n| !alive.contains(&n.as_str())) {
@@ -169,9 +201,8 @@ pub fn leftovers() -> Vec<Leftover> {
         if cgroup.as_deref().is_some_and(hold::is_held) {
             continue;
         }
-        let settings = Vec::new();
         let what = format!("cgroup {name}");
-        found.push(Leftover { what, path: None, cgroup, settings, filters: None });
+        found.push(Leftover { what, path: None, cgroup, entry: None });
     }
     found
 }
@@ -204,9 +235,7 @@ fn remove(leftover: &Leftover) -> io::Result<bool> {
             cgroup::remove(place)?;
         } else {
             // Before the entry goes: it is the only one that knows them.
-            leftover.filters.as_ref().map_or(Ok(()), Filters::remove)?;
-            leftover.settings.iter().try_for_each(Saved::restore)?;
-            fs::remove_file(place)?;
+            leftover.entry.iter().try_for_each(|e| finish(place, e))?;
         }
         drop(lock);
     }
@@ -218,14 +247,32 @@ fn remove(leftover: &Leftover) -> io::Result<bool> {
 /// # Errors
 /// A setting cannot be written, or the kernel refuses to remove a filter.
 pub fn undo(path: &Path) -> io::Result<()> {
-    let raw = match fs::read(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    let entry: Entry = serde_json::from_slice(&raw)?;
+    let Some(entry) = read(path)? else { return Ok(()) };
     let filters = entry.filters.as_ref().map_or(Ok(()), Filters::remove);
-    entry.settings.iter().try_for_each(Saved::restore)?;
-    filters
+    let restored = in_turn().and_then(|_in_turn| restore(path, &entry));
+    filters.and(restored)
+}
+
+/// Removes the entry at `path`, of which the rest is undone. Settings that another run needed
+/// until now are restored if it needs them no longer.
+///
+/// # Errors
+/// A setting cannot be written, or the entry not be removed.
+pub fn forget(path: &Path) -> io::Result<()> {
+    read(path)?.map_or(Ok(()), |entry| close(path, &entry))
+}
+
+/// Both, of an entry that was read.
+fn finish(path: &Path, entry: &Entry) -> io::Result<()> {
+    entry.filters.as_ref().map_or(Ok(()), Filters::remove)?;
+    close(path, entry)
+}
+
+fn read(path: &Path) -> io::Result<Option<Entry>> {
+    match fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(serde_json::from_slice(&other?)?)),
+    }
 }
 
 fn entries() -> Vec<(PathBuf, Entry)> {

@@ -7,14 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::RunError;
-use super::sysctl::{Changed, Saved};
 use crate::act::{ActError, RawSender};
 use crate::clock;
 use crate::kernel::{Batch, Kernel};
 use crate::line::fq::Fq;
 use crate::line::frame::{Frame, Reject, reset_answer, unreachable};
 use crate::line::tally::Tally;
-use crate::line::{Answer, Backend, Device, Line, LineError, Settings, Start, choose};
+use crate::line::{Answer, Backend, Device, Line, LineError, Reached, Settings, Start, choose};
 use crate::plan::Plan;
 
 /// A line that has not moved for so long is stuck.
@@ -24,10 +23,9 @@ const STUCK: Duration = Duration::from_secs(1);
 /// apps have ended.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The line, and what was changed for it.
+/// The line.
 pub struct Running {
     pub line: Box<dyn Backend>,
-    _lo: Changed,
 }
 
 impl Running {
@@ -63,17 +61,15 @@ fn for_fault(plan: &Plan, source: LineError) -> RunError {
     RunError::Line { fault, source }
 }
 
-/// Makes the line on its device. `saved`: the settings that it has to change, as the journal has
-/// them.
+/// Makes the line on its device. The settings that it needs the [journal](super::journal) has
+/// changed.
 pub fn open(
     kernel: &mut Kernel,
     plan: &Plan,
     device: Device,
-    saved: Vec<Saved>,
     events: UnboundedSender<Batch>,
     answers: Answers,
 ) -> Result<Running, RunError> {
-    let lo = Changed::set(saved).map_err(RunError::io("change the settings of lo"))?;
     let line: Box<dyn Backend> = match device {
         Device::Tap(tap) => {
             let shared = kernel.open_line(tap.name(), tap.ifindex())?;
@@ -92,16 +88,16 @@ pub fn open(
         }
     };
     tracing::debug!("the delay line is {} on interface {}", line.name(), line.ifindex());
-    Ok(Running { line, _lo: lo })
+    Ok(Running { line })
 }
 
 /// Refusals are answered at once, from the line's own thread; resets need to know more of the
 /// connection than the line does.
-pub fn answers(sender: Arc<RawSender>, resets: UnboundedSender<u64>) -> Answers {
+pub fn answers(sender: Arc<RawSender>, resets: UnboundedSender<Reached>) -> Answers {
     Box::new(move |answer| match answer {
-        Answer::Reset { cookie, .. } => {
+        Answer::Reset { reached, .. } => {
             // The receiver goes only when the run is over.
-            let _ = resets.send(cookie);
+            let _ = resets.send(reached);
         }
         Answer::Reject { kind, frame, handed } => {
             if let Err(e) = reject(&sender, kind, &frame, handed.ifindex) {

@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
-use super::{Options, RunError, actions, line, sysctl};
+use super::{Options, RunError, actions, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
-use crate::line::Device;
+use crate::line::{Device, Reached};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
@@ -30,8 +30,8 @@ pub struct Stage {
     pub events: Option<EventReader>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
-    /// Cookies of sockets whose connection the line wants to be reset.
-    pub reset_wanted: mpsc::UnboundedReceiver<u64>,
+    /// Limits that the line wants to end with resets.
+    pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,
@@ -90,10 +90,8 @@ pub async fn prepare(
     let reader = kernel.events_to(events.clone())?;
     let tier = kernel.attach_evidence(options.tier)?;
     let name = run_name();
-    let settings = if plan.needs_line() { sysctl::survey() } else { Ok(Vec::new()) };
-    let settings = settings.map_err(RunError::io("read the settings of lo"))?;
-    let journal =
-        Journal::write(&name, &settings).map_err(RunError::io("write the journal of this run"))?;
+    let journal = Journal::write(&name, plan.needs_line())
+        .map_err(RunError::io("write the journal of this run and change the settings of lo"))?;
     let keeper = journal.keeper().map_err(RunError::io("open the journal of this run"))?;
     kernel.set_keeper(Box::new(keeper));
     let interfaces = attach_interfaces(&mut kernel).await?;
@@ -104,7 +102,7 @@ pub async fn prepare(
     let line = match device {
         Some(device) => {
             let answers = line::answers(Arc::clone(&sender), resets);
-            Some(line::open(&mut kernel, &plan, device, settings, events, answers)?)
+            Some(line::open(&mut kernel, &plan, device, events, answers)?)
         }
         None => None,
     };

@@ -5,8 +5,9 @@
 use super::actions;
 use super::prepare::Stage;
 use super::state::State;
-use crate::act::LastSegment;
+use crate::act::{ActError, Connection, LastSegment};
 use crate::clock;
+use crate::line::Reached;
 use crate::plan::Side;
 
 /// The first look comes so soon, each later one after twice the time, ns.
@@ -16,12 +17,17 @@ const LOOKS: u32 = 10;
 /// A peer that has sent nothing between two looks is gone or idle; of an idle one the numbers were
 /// right.
 const SILENT: u32 = 2;
+/// At a limit so many looks (126 ms) are for the number at which all that it lets through has come.
+/// Should some of that have been lost on the way, the one that is expected instead serves as well.
+const EXACT: u32 = 6;
 
 /// A reset that may have missed.
 #[derive(Debug)]
 pub struct Unsure {
     cookie: u64,
     side: Side,
+    /// The limit that it is for.
+    limit: Option<Reached>,
     /// What the peer had sent last; its resets do not count.
     received: Option<LastSegment>,
     silent: u32,
@@ -31,14 +37,19 @@ pub struct Unsure {
 
 impl Unsure {
     /// One that was just sent.
-    pub fn new(cookie: u64, side: Side, received: Option<LastSegment>) -> Self {
+    pub fn new(
+        cookie: u64,
+        side: Side,
+        received: Option<LastSegment>,
+        limit: Option<Reached>,
+    ) -> Self {
         let at = clock::monotonic_ns() + FIRST;
-        Self { cookie, side, received, silent: 0, looks: 0, at }
+        Self { cookie, side, limit, received, silent: 0, looks: 0, at }
     }
 
     /// Whether the connection is still there, as far as one can see from here.
     fn missed(&mut self, received: Option<LastSegment>) -> bool {
-        // With the local socket gone, the kernel resets a peer that goes on sending.
+        // Of the local socket it is known.
         if self.side != Side::Peer {
             return true;
         }
@@ -69,7 +80,10 @@ pub fn check(stage: &Stage, state: &mut State<'_>, now: u64) {
 /// Sends it again if it missed; `None` once the connection is gone.
 fn look(stage: &Stage, state: &mut State<'_>, mut unsure: Unsure, now: u64) -> Option<Unsure> {
     let cookie = unsure.cookie;
-    if !state.sockets.get(&cookie).is_some_and(|s| s.open) {
+    let open = state.sockets.get(&cookie).is_some_and(|s| s.open);
+    // With the local socket gone, the kernel resets a peer that goes on sending; unless a limit
+    // keeps from it what the peer sends.
+    if !open && unsure.limit.is_none() {
         return None;
     }
     let (_, connection) = actions::connection(stage, state, cookie)?;
@@ -77,17 +91,14 @@ fn look(stage: &Stage, state: &mut State<'_>, mut unsure: Unsure, now: u64) -> O
     if unsure.silent == SILENT {
         return None;
     }
-    if missed {
-        let again = match unsure.side {
-            Side::Peer => stage.sender.reset_peer(&connection),
-            Side::Local | Side::Both => stage.sender.reset_local(&connection),
-        };
-        if let Err(e) = again {
-            state.fail(format!("cannot reset socket {cookie}: {e}"));
-            return None;
-        }
+    if missed && let Err(e) = again(stage, &unsure, &connection, open) {
+        state.fail(format!("cannot reset socket {cookie}: {e}"));
+        return None;
     }
     unsure.looks += 1;
+    if unsure.looks == LOOKS && !open {
+        return None;
+    }
     if unsure.looks == LOOKS {
         state.fail(format!(
             "socket {cookie} did not take its reset: it moves too fast, or wants signed segments \
@@ -97,6 +108,24 @@ fn look(stage: &Stage, state: &mut State<'_>, mut unsure: Unsure, now: u64) -> O
     }
     unsure.at = now + (FIRST << unsure.looks);
     Some(unsure)
+}
+
+/// Sends what may have missed once more. A peer that is gone already does not mind.
+fn again(
+    stage: &Stage,
+    unsure: &Unsure,
+    connection: &Connection,
+    open: bool,
+) -> Result<(), ActError> {
+    let exact = unsure.limit.filter(|_| unsure.looks < EXACT);
+    let connection = exact.map_or(*connection, |reached| actions::at_limit(*connection, reached));
+    if unsure.side == Side::Peer || unsure.limit.is_some() {
+        stage.sender.reset_peer(&connection)?;
+    }
+    if unsure.side != Side::Peer && open {
+        stage.sender.reset_local(&connection)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_goes_on_sending_was_missed_and_a_silent_one_was_not() {
-        let mut unsure = Unsure::new(7, Side::Peer, segment(10));
+        let mut unsure = Unsure::new(7, Side::Peer, segment(10), None);
         assert!(unsure.missed(segment(11)));
         assert!(!unsure.missed(segment(11)));
         assert!(unsure.missed(segment(12)));
@@ -121,7 +150,7 @@ mod tests {
     #[test]
     fn a_local_socket_that_is_not_closed_was_missed() {
         for side in [Side::Local, Side::Both] {
-            assert!(Unsure::new(7, side, segment(10)).missed(segment(10)));
+            assert!(Unsure::new(7, side, segment(10), None).missed(segment(10)));
         }
     }
 }

@@ -58,11 +58,8 @@ impl Hooks {
 
     /// Takes everything off an interface. What fails is told: nobody could act on it.
     pub(super) fn release(&mut self, ifindex: u32) {
-        for link in self.links.remove(&ifindex).unwrap_or_default() {
-            if let Err(e) = filters::detach(link) {
-                tracing::warn!("cannot take a program off interface {ifindex}: {e}");
-            }
-        }
+        let links = self.links.remove(&ifindex).unwrap_or_default();
+        links.into_iter().rev().for_each(|link| take_off(ifindex, link));
         if let Some(Err(e)) = self.filters.as_mut().map(|f| f.release(ifindex))
             && e.raw_os_error() != Some(libc::ENODEV)
         {
@@ -70,11 +67,22 @@ impl Hooks {
         }
     }
 
-    /// Takes everything off all interfaces.
+    /// Takes everything off all interfaces: what was attached last (ingress) everywhere before the
+    /// rest. While it were still there, it would tell of acknowledgements of bytes that nobody saw
+    /// leave any more.
     pub(super) fn clear(&mut self) {
+        for (ifindex, links) in &mut self.links {
+            links.pop().into_iter().for_each(|link| take_off(*ifindex, link));
+        }
         let mut interfaces: Vec<u32> = self.interfaces().collect();
         interfaces.extend(self.filters.as_ref().map(Filters::qdiscs).unwrap_or_default());
         interfaces.into_iter().for_each(|i| self.release(i));
+    }
+}
+
+fn take_off(ifindex: u32, link: SchedClassifierLink) {
+    if let Err(e) = filters::detach(link) {
+        tracing::warn!("cannot take a program off interface {ifindex}: {e}");
     }
 }
 

@@ -10,7 +10,8 @@ use super::flip::flip;
 use super::frame::{CeMark, Frame, Piece, Refused};
 use super::judge::Run;
 use super::overtaking::HeldBack;
-use super::{Answer, Outlet, told};
+use super::release::Farewell;
+use super::{Answer, Outlet, Reached, told};
 
 impl Engine {
     pub(super) fn execute(
@@ -127,7 +128,11 @@ impl Engine {
             }
             End::Reset if !conn.reset => {
                 conn.reset = true;
-                outlet.answer(Answer::Reset { cookie: handed.cookie, rule });
+                let end_seq = conn.end_of_limit(&run.fate);
+                let reached = Reached { cookie: handed.cookie, direction: key.1, end_seq };
+                let (before, left) = (conn.next_order, conn.outstanding);
+                conn.farewell = Some(Farewell { before, left, reached, rule });
+                self.bid_farewell(key, outlet);
             }
             End::Reset | End::Lost | End::QueueFull | End::Cut => {}
         }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use fault_common::decide::UNPLACED;
 use fault_common::event::{NO_FLOW, tcp};
-use fault_common::fate::{Fate, Fault, Key, Packet, State};
+use fault_common::fate::{Fate, Fault, Key, Model, Packet, State};
 use fault_common::line::Handed;
 
 use super::attempts::Attempts;
 use super::frame::{Frame, Segment};
 use super::judge::Run;
 use super::overtaking::{Gaps, HeldBack};
+use super::release::Farewell;
 
 /// A connection in one direction.
 #[derive(Debug)]
@@ -51,8 +52,10 @@ pub struct Conn {
     pub last_ack: Option<u32>,
     /// When it was last seen.
     pub seen: u64,
-    /// The limit was reached, and the reset asked for.
+    /// The limit was reached.
     pub reset: bool,
+    /// The reset that follows from it, until it is asked for.
+    pub farewell: Option<Farewell>,
 }
 
 impl Default for Conn {
@@ -77,6 +80,7 @@ impl Default for Conn {
             last_ack: None,
             seen: 0,
             reset: false,
+            farewell: None,
         }
     }
 }
@@ -109,7 +113,15 @@ impl Conn {
         if self.base != handed.base {
             // The same socket has connected again.
             (self.base, self.end, self.last_ack, self.reset) = (handed.base, None, None, false);
+            self.farewell = None;
         }
+    }
+
+    /// Sequence number after the last byte that the limit which ended a packet lets through.
+    pub fn end_of_limit(&self, fate: &Fate) -> u32 {
+        let limit = self.stack.get(fate.by as usize).map(|fault| fault.model);
+        let bytes = if let Some(Model::Limit(limit)) = limit { limit.bytes } else { 0 };
+        self.base.wrapping_add(bytes as u32)
     }
 
     /// A frame that no fault means goes on whole. Where the stream stands is remembered for

@@ -95,10 +95,21 @@ pub trait Outlet {
 
 /// Somebody is to be answered.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "made and used up one at a time")]
 pub enum Answer {
     /// The sender of a packet learns that it was refused.
     Reject { kind: u8, frame: Frame, handed: Handed },
-    /// Both ends of the connection are to be reset.
-    Reset { cookie: u64, rule: Option<u32> },
+    /// Both ends of the connection are to be reset: what its limit lets through has gone on.
+    Reset { reached: Reached, rule: Option<u32> },
+}
+
+/// A limit that a stream has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Of the socket.
+    pub cookie: u64,
+    /// Of the stream.
+    pub direction: Direction,
+    /// Sequence number after the last byte that passes: what its receiver expects once it has
+    /// all of them.
+    pub end_seq: u32,
 }

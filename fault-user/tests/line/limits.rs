@@ -2,10 +2,11 @@
 
 use fault_common::event::{VERDICT_DROP, VERDICT_PASS};
 use fault_common::fate::{Fault, Limit, Model, Then};
-use fault_user::line::Answer;
+use fault_common::rule::Direction;
+use fault_user::line::{Answer, Reached};
 use proptest::prelude::*;
 
-use crate::rig::{A, BASE, Conn, MSS, Rig, fault, within};
+use crate::rig::{A, BASE, Conn, MS, MSS, Rig, delay, fault, within};
 
 fn limit(bytes: u64, then: Then) -> Fault {
     fault(9, Model::Limit(Limit { bytes, then }))
@@ -103,12 +104,37 @@ fn a_reset_is_asked_for_once_for_each_connection() {
     let other = Conn { slot: 9, ..A };
     rig.bytes(other, 0, 4 * MSS);
     let asked = rig.out.answers.iter().map(|a| match a {
-        Answer::Reset { cookie, rule } => (*cookie, *rule),
+        Answer::Reset { reached, rule } => (reached.cookie, *rule),
         Answer::Reject { .. } => panic!("not a reject"),
     });
     assert_eq!(asked.collect::<Vec<_>>(), [(103, Some(9)), (109, Some(9))]);
     let passed: usize = rig.seen().iter().map(|s| s.payload.len()).sum();
     assert_eq!(passed, 3 * 1500, "what lies below");
+}
+
+/// The reset must not overtake the bytes that the limit lets through, however long those wait.
+#[test]
+fn a_reset_waits_for_the_bytes_before_it_and_says_where_they_end() {
+    let mut rig = Rig::under(&[limit(1500, Then::Reset), delay(8, MS)]);
+    rig.bytes(A, 0, MSS);
+    rig.wait(MS / 2);
+    rig.bytes(A, MSS as u64, 3 * MSS);
+    // What comes later (an acknowledgement, a retransmission) does not put it off.
+    rig.wait(MS / 4);
+    rig.bytes(A, 0, MSS);
+    rig.wait(MS / 2);
+    assert!(rig.out.answers.is_empty(), "{:?} is still held", rig.places());
+    rig.wait(MS / 4);
+    let passed: usize = rig.seen().iter().map(|s| s.payload.len()).sum();
+    assert_eq!(passed, 1500);
+    match &rig.out.answers[..] {
+        [Answer::Reset { reached, .. }] => {
+            let end_seq = BASE.wrapping_add(1500);
+            let direction = Direction::Egress;
+            assert_eq!(*reached, Reached { cookie: 103, direction, end_seq });
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

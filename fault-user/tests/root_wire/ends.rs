@@ -170,8 +170,10 @@ const SENT: usize = 600_000;
 fn limited(place: Place, then: &str) {
     let scene = Scene::new(place);
     let names = LIMITS.map(|(name, _)| name);
+    // A reset does not keep them waiting.
+    let patience = if then == "drop" { 1 } else { 8 };
     let work = format!(
-        "def work(name):\n    sock = sockets[name]\n    sock.settimeout(1.0 * SLOW)\n    \
+        "def work(name):\n    sock = sockets[name]\n    sock.settimeout({patience} * SLOW)\n    \
          def send(): note('io', flow=name, how=outcome(sock.sendall, pattern({SENT})))\n    \
          sender = background(send)\n    data, how = read(sock, {SENT})\n    sender.join()\n    \
          note('io', flow=name, how=how)\n    \
@@ -241,7 +243,6 @@ fn a_limit_lets_just_so_many_bytes_through_and_then_nothing() {
 }
 
 #[test]
-#[ignore = "passes alone, fails now and then behind other tests: to be understood"]
 fn a_limit_that_resets_ends_both_sides_at_that_byte() {
     limited(Place::Cable6, "reset");
 }

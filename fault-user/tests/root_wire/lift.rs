@@ -95,6 +95,42 @@ fn links(lab: &Lab) -> String {
     lab.near.links()
 }
 
+/// A run whose client pings over `lo` under a delay; its faults are on.
+fn pinging(scene: &Scene, name: &str, count: u32) -> Run {
+    let work = format!("ping {count} 10000");
+    let cases = [Case::new("pings", Place::Lo4, "{ delay = '50ms' }", &work)];
+    let mut run = Run::start(&scene.lab, name, &scenario(&scene.lab, name, 7, &cases, ""), &[]);
+    let go = scene.lab.path().join(format!("{name}.go"));
+    run.until("its client's start", |_| go.exists());
+    run
+}
+
+#[test]
+fn the_last_of_the_runs_over_lo_puts_its_settings_back() {
+    let scene = Scene::new(true);
+    let before = settings(&scene.lab.near);
+    assert_ne!(before, ["1", "1"]);
+    let mut first = pinging(&scene, "first", 100_000);
+    let second = pinging(&scene, "second", 300);
+    let third = pinging(&scene, "third", 100_000);
+    first.signal(Signal::SIGKILL);
+    wait_for("death of the controller", Duration::from_secs(5), || first.process.ended());
+    // Its janitor has seen to everything when this is gone.
+    first.is_gone(Duration::from_secs(2));
+    assert_eq!(settings(&scene.lab.near), ["1", "1"], "two others need them");
+    let finished = second.finish();
+    let report = finished.expect(0);
+    let said = fs::read_to_string(finished.out.join("apps/c0.stdout")).expect("it has written");
+    let rtts = said.matches("rtt_ns").count();
+    assert!(rtts == 1 && report.flows[0].egress.delayed >= 300, "{said} {report:#?}");
+    assert_eq!(settings(&scene.lab.near), ["1", "1"], "another one needs them");
+    third.signal(Signal::SIGINT);
+    assert_eq!(third.finish().code, 130);
+    assert_eq!(settings(&scene.lab.near), before);
+    end_apps(&scene.lab);
+    scene.close();
+}
+
 /// Ends what a killed run leaves alive: its apps, for which its janitor waits.
 fn end_apps(lab: &Lab) {
     let alive = || {

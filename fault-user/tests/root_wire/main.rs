@@ -4,7 +4,10 @@
 //! No test believes flowfault: packets on the cable, the receiver's bytes and errors, and the
 //! kernel's counters are held against its report.
 
+mod bounds;
+mod captures;
 mod copies;
+mod datagrams;
 mod delay;
 mod ends;
 mod jitter;
@@ -25,3 +28,4 @@ mod shape;
 mod stalls;
 mod support;
 mod tamper;
+mod tunnels;

@@ -1,6 +1,7 @@
 //! A client that flowfault runs, a server that it does not know, and what both write down.
 
 pub mod counters;
+mod tunnel;
 pub mod wiretap;
 
 use std::fs;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use crate::lab::process::Process;
 use crate::lab::run::{Finished, Run};
 use crate::lab::{Lab, netns::CABLE, netns::Netns, python, slow};
+use tunnel::Tunnel;
 use wiretap::{Packet, Tap};
 
 /// The server's port in most tests.
@@ -26,9 +28,13 @@ pub enum Place {
     Cable6,
     Lo4,
     Lo6,
+    /// Through interfaces without an Ethernet header.
+    Tunnel4,
+    Tunnel6,
 }
 
 impl Place {
+    /// All but the tunnels.
     pub const ALL: [Self; 4] = [Self::Cable4, Self::Cable6, Self::Lo4, Self::Lo6];
 
     fn host(self) -> &'static str {
@@ -37,6 +43,8 @@ impl Place {
             Self::Cable6 => "fd77::2",
             Self::Lo4 => "127.0.0.1",
             Self::Lo6 => "::1",
+            Self::Tunnel4 => "10.78.0.2",
+            Self::Tunnel6 => "fd78::2",
         }
     }
 
@@ -46,7 +54,7 @@ impl Place {
     }
 
     pub fn is_v6(self) -> bool {
-        matches!(self, Self::Cable6 | Self::Lo6)
+        matches!(self, Self::Cable6 | Self::Lo6 | Self::Tunnel6)
     }
 
     pub fn is_lo(self) -> bool {
@@ -56,8 +64,8 @@ impl Place {
     /// Payload of a full wire packet with timestamps; on `lo` about so much.
     pub fn mss(self) -> usize {
         match self {
-            Self::Cable4 => 1448,
-            Self::Cable6 => 1428,
+            Self::Cable4 | Self::Tunnel4 => 1448,
+            Self::Cable6 | Self::Tunnel6 => 1428,
             Self::Lo4 | Self::Lo6 => 65483,
         }
     }
@@ -65,6 +73,8 @@ impl Place {
 
 /// One test's laboratory.
 pub struct Scene {
+    /// To be dropped before the laboratory is closed.
+    pub tunnel: Option<Tunnel>,
     pub lab: Lab,
     pub place: Place,
 }
@@ -72,7 +82,11 @@ pub struct Scene {
 impl Scene {
     pub fn new(place: Place) -> Self {
         let lab = if place.is_lo() { Lab::alone() } else { Lab::pair() };
-        Self { lab, place }
+        let tunnel = matches!(place, Place::Tunnel4 | Place::Tunnel6).then(|| {
+            let far = lab.far.as_ref().expect("a pair");
+            Tunnel::new(&lab.near, far)
+        });
+        Self { tunnel, lab, place }
     }
 
     /// The namespace of the server.
