@@ -1,5 +1,6 @@
-//! flowfault's developer commands: set-up, build, run, test. `cargo xtask help` lists them.
+//! flowfault's developer commands: set-up, build, run, test, measure. `cargo xtask help` lists them.
 
+mod bench;
 mod build;
 mod cargo;
 mod doctor;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Args),
     /// The privileged tests on the kernels of distributions, in QEMU
     VmTest(vm::Args),
+    /// The benchmarks, each beside a peer or a baseline in the same run
+    Bench(bench::Args),
     /// Formatting and clippy, with warnings as errors
     Lint,
     /// What this machine has and lacks
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Fault(args) => run::any(&args),
         Command::Test(args) => test::command(&args),
         Command::VmTest(args) => vm::command(&args),
+        Command::Bench(args) => bench::command(&args),
         Command::Lint => lint::command(),
         Command::Doctor => doctor::command(),
         Command::Ci => lint::command().and_then(|()| test::command(&test::Args::default())),
