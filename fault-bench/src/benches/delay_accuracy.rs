@@ -62,10 +62,7 @@ impl Variant {
             }
             How::Netem => {
                 let _netem = Netem::delay(lab, self.delay)?;
-                let sample = sample::take(lab, None, &work)?;
-                // What it still holds would be lost with it.
-                std::thread::sleep(self.delay + Duration::from_millis(100));
-                sample
+                sample::take(lab, None, &work)?
             }
         };
         let arrivals = lab.servers.datagrams.of(sample.port()?)?;

@@ -58,7 +58,7 @@ impl Variant {
                 sample::take(lab, Some(&on("drop = 1.0, when = { tcp = 'rst' }")), work)
             }
             Self::ThroughLine => {
-                sample::take(lab, Some(&on("drop = 0.5, when = { size = [20, 21] }")), work)
+                sample::take(lab, Some(&on("drop = 0.5, when = { size = [9000, 65535] }")), work)
             }
         }
     }

@@ -111,7 +111,10 @@ fn variants(netem: bool) -> Vec<Variant> {
         Variant::new("direct", How::Direct),
         Variant::new("hooks only (fault on another flow)", How::Faulted(Conditions::elsewhere())),
         Variant::new("fault at the hook, never hits", on("drop = 1.0, when = { tcp = 'rst' }")),
-        Variant::new("fault in the line, never hits", on("drop = 0.5, when = { size = [20, 21] }")),
+        Variant::new(
+            "fault in the line, never hits",
+            on("drop = 0.5, when = { size = [9000, 65535] }"),
+        ),
         Variant::new("drop = 0.01", on("direction = 'egress', drop = 0.01")),
     ];
     for ms in DELAYS_MS {

@@ -20,6 +20,8 @@ pub struct Args {
 
 /// Bytes of a datagram: number, time, the rest is for the look of it.
 const SIZE: usize = 200;
+/// Longer than any delay here.
+const LINGER: Duration = Duration::from_millis(200);
 
 pub fn run(args: &Args) -> Result<Value> {
     let socket = UdpSocket::bind("0.0.0.0:0").context("no socket")?;
@@ -35,5 +37,7 @@ pub fn run(args: &Args) -> Result<Value> {
         datagram[8..16].copy_from_slice(&(now.as_nanos() as u64).to_le_bytes());
         socket.send(&datagram).context("cannot send a datagram")?;
     }
+    // flowfault's run is over when its app is, and what is held then goes on at once.
+    std::thread::sleep(LINGER);
     Ok(json!({ "port": socket.local_addr()?.port(), "sent": count }))
 }
