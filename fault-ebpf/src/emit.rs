@@ -2,11 +2,24 @@
 //! with the time, so that userspace knows which verdicts it may not give.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use fault_common::event::{Event, NO_RULE, SocketEvent};
+use fault_common::event::{Event, KIND_RX, KIND_SEND, KIND_TX, NO_RULE, SocketEvent};
 use fault_common::stats::Global;
 use fault_common::table::{Addr, SocketEntry};
 
 use crate::maps::{EVENTS, SLOTS, TOTALS};
+
+// bpf.h: BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP.
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
+
+/// Whether the reader is woken. Packets and sends are many and nobody waits for them: the reader
+/// looks every 20 ms, and waking it for each doubles a busy connection's round trips. Everything
+/// else may be what a step waits for. It has to be forced: left to itself the kernel wakes only a
+/// reader that had read everything (bpf_ringbuf_commit), which one that sleeps on packets has not.
+#[inline(always)]
+const fn wake_up(kind: u8) -> u64 {
+    if matches!(kind, KIND_TX | KIND_RX | KIND_SEND) { NO_WAKEUP } else { FORCE_WAKEUP }
+}
 
 /// What every event about a socket says of it.
 pub struct About {
@@ -49,7 +62,7 @@ pub fn event(kind: u8, dir: u8, about: &About, fill: impl FnOnce(&mut Event)) {
             let ev = unsafe { zeroed(entry.as_mut_ptr()) };
             begin(ev, kind, dir, about);
             fill(ev);
-            entry.submit(0);
+            entry.submit(wake_up(kind));
             count(Global::EventsRecorded, 1);
         }
         None => lost(about.slot, dir),
@@ -73,7 +86,7 @@ pub fn socket_event(
             fill(&mut record.ev);
             record.laddr = laddr;
             record.raddr = raddr;
-            entry.submit(0);
+            entry.submit(wake_up(kind));
             count(Global::EventsRecorded, 1);
         }
         None => lost(about.slot, 0),
@@ -94,7 +107,7 @@ unsafe fn zeroed<'a, T>(p: *mut T) -> &'a mut T {
 /// Submits an event that was written elsewhere.
 #[inline(always)]
 pub fn written(ev: &Event) {
-    match EVENTS.output::<Event>(ev, 0) {
+    match EVENTS.output::<Event>(ev, wake_up(ev.kind)) {
         Ok(()) => count(Global::EventsRecorded, 1),
         Err(_) => lost(ev.slot, ev.dir),
     }

@@ -45,6 +45,11 @@ pub fn messenger(release: bool) -> Result<PathBuf> {
     Ok(profile_dir(release)?.join("examples/messenger"))
 }
 
+/// The built benchmarks; they measure builds with optimizations.
+pub fn bench() -> Result<PathBuf> {
+    Ok(profile_dir(true)?.join("fault-bench"))
+}
+
 fn profile_dir(release: bool) -> Result<PathBuf> {
     Ok(target_dir()?.join(if release { "release" } else { "debug" }))
 }

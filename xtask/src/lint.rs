@@ -13,7 +13,8 @@ pub fn command() -> Result<()> {
     named_tests::check()?;
     exec::run(cargo::cargo("fmt")?.args(["--all", "--check"])).context("run `cargo fmt --all`")?;
     let mut clippy = cargo::cargo("clippy")?;
-    clippy.args(["--locked", "-p", "fault-common", "-p", "fault-user", "-p", "xtask"]);
+    clippy.args(["--locked", "-p", "fault-bench", "-p", "fault-common"]);
+    clippy.args(["-p", "fault-user", "-p", "xtask"]);
     exec::run(clippy.args(["--all-targets", "--", "-D", "warnings"]))?;
     ebpf()
 }

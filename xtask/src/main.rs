@@ -1,5 +1,6 @@
-//! flowfault's developer commands: set-up, build, run, test. `cargo xtask help` lists them.
+//! flowfault's developer commands: set-up, build, run, test, measure. `cargo xtask help` lists them.
 
+mod bench;
 mod build;
 mod cargo;
 mod doctor;
@@ -44,6 +45,8 @@ enum Command {
     Test(test::Args),
     /// The privileged tests on the kernels of distributions, in QEMU
     VmTest(vm::Args),
+    /// The benchmarks, each beside a peer or a baseline in the same run
+    Bench(bench::Args),
     /// Formatting, clippy with warnings as errors, and that the tests exist which the docs name
     Lint,
     /// A test program; what fails in it is tried again alone
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Fault(args) => run::any(&args),
         Command::Test(args) => test::command(&args),
         Command::VmTest(args) => vm::command(&args),
+        Command::Bench(args) => bench::command(&args),
         Command::Lint => lint::command(),
         Command::Steady(args) => steady::command(&args),
         Command::Doctor => doctor::command(),

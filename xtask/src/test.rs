@@ -48,7 +48,7 @@ pub fn command(args: &Args) -> Result<()> {
 fn unprivileged(names: &[String], filter: &[OsString]) -> Result<()> {
     let mut test = cargo::cargo("test")?;
     test.args(["--locked", "--no-fail-fast"]);
-    test.args(["-p", "fault-common", "-p", "fault-user", "-p", "xtask"]);
+    test.args(["-p", "fault-bench", "-p", "fault-common", "-p", "fault-user", "-p", "xtask"]);
     test.args(["--lib", "--bins", "--examples"]);
     for name in names {
         test.args(["--test", name]);

@@ -17,7 +17,8 @@ pub type Batch = Vec<Box<[u8]>>;
 
 /// Records per batch at most: keeps the controller's loop responsive under load.
 const BATCH: usize = 4096;
-/// How often the stop flag is looked at.
+/// How often the ring and the stop flag are looked at. Packets and sends wake nobody (fault-ebpf's
+/// `emit`); in that time the ring would hold the events of nine million a second.
 const POLL_MS: u16 = 20;
 
 /// Handle of the consumer thread.

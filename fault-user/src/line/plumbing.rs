@@ -13,6 +13,9 @@ use crate::kernel::{Batch, Shared};
 
 /// Events told at a time.
 const BATCH: usize = 1024;
+/// How long an event may wait for others, ns: as long as the ring's do. Each batch wakes the
+/// controller, which on a small machine takes the processor that the app needs.
+const GATHER_NS: u64 = 20_000_000;
 
 /// Index of a connection in the shared tables.
 pub fn index((slot, dir): ConnKey) -> u32 {
@@ -26,6 +29,8 @@ pub struct Plumbing {
     tag: u32,
     pub refused: u64,
     told: Batch,
+    /// When the first of them was told.
+    told_from: u64,
     pub events: UnboundedSender<Batch>,
     pub answers: Box<dyn FnMut(Answer) + Send>,
 }
@@ -37,7 +42,12 @@ impl Plumbing {
         events: UnboundedSender<Batch>,
         answers: Box<dyn FnMut(Answer) + Send>,
     ) -> Self {
-        Self { tap, shared, tag: 0, refused: 0, told: Batch::new(), events, answers }
+        Self { tap, shared, tag: 0, refused: 0, told: Batch::new(), told_from: 0, events, answers }
+    }
+
+    /// When [`Plumbing::tell_all`] is to be called, if anything was told.
+    pub fn tell_at(&self) -> Option<u64> {
+        (!self.told.is_empty()).then_some(self.told_from + GATHER_NS)
     }
 
     /// Sends what was told. The ring's events of what followed from a packet may be there first:
@@ -65,6 +75,9 @@ impl Outlet for Plumbing {
     }
 
     fn tell(&mut self, event: Event) {
+        if self.told.is_empty() {
+            self.told_from = self.now();
+        }
         self.told.push(bytes_of(&event));
         if self.told.len() >= BATCH {
             self.tell_all();

@@ -188,7 +188,9 @@ impl Worker {
             }
             let read = self.read()?;
             self.engine.due(clock::monotonic_ns(), &mut self.outlet);
-            self.outlet.tell_all();
+            if self.outlet.tell_at().is_some_and(|at| at <= now) {
+                self.outlet.tell_all();
+            }
             if read == 0 && now >= resync_at {
                 self.resync(now)?;
                 resync_at = now + SLEEP_NS;
@@ -256,7 +258,8 @@ impl Worker {
     /// Sleeps until something is due, comes in or is commanded.
     fn wait(&mut self) -> io::Result<()> {
         let now = clock::monotonic_ns();
-        let due = self.engine.next_at().unwrap_or(u64::MAX);
+        let due = [self.engine.next_at(), self.outlet.tell_at()].into_iter().flatten().min();
+        let due = due.unwrap_or(u64::MAX);
         let sleep = due.saturating_sub(now).min(SLEEP_NS);
         if sleep <= SPIN_NS {
             return Ok(());
@@ -270,8 +273,10 @@ impl Worker {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
-        // Whether it was rung or not, the inbox is looked at.
-        let _ = self.wake.read();
+        if fds[1].revents().is_some_and(|rung| !rung.is_empty()) {
+            // The inbox is looked at in any case.
+            let _ = self.wake.read();
+        }
         Ok(())
     }
 

@@ -96,7 +96,7 @@ fn body(work: &Work<'_>) -> String {
 }
 
 /// A word for sh, whatever is in it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask vm-test`: the privileged tests on the kernels of distributions, in QEMU.
 
+mod bench;
 mod console;
 mod cpio;
 mod guest;
@@ -21,10 +22,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::test_binaries::{PRIVILEGED, targets};
 use crate::{build, cargo, exec, run, setup, test};
+pub use bench::bench;
 use guest::{Ending, Limits, Machine, Outcome, Ports};
+pub use init::quoted;
 use init::{Surroundings, Work};
 pub use packages::KEYRING;
-use release::{DEFAULT, Line};
+use release::DEFAULT;
+pub use release::Line;
 
 /// What an emulated guest says of itself to the tests, which stretch their times by it. It is
 /// slower than that (some eight times), but most of a test is waiting.
