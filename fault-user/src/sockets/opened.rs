@@ -16,8 +16,9 @@ pub enum Opened {
 impl Opened {
     /// Tells it from the kernel's counters, if they can tell.
     ///
-    /// `tcpi_bytes_acked` counts the ack of our SYN as a byte, and a passive opener's SYN-ACK not (tcp_ack, for the
-    /// state has not changed yet): with everything sent and acknowledged, it is one above the payload, or equal.
+    /// `tcpi_bytes_acked` counts what snd_una moved by, hence the SYN of an active opener. A passive one's socket is made
+    /// with snd_una behind its SYN (tcp_create_openreq_child). So with everything sent and acknowledged, it is one above
+    /// the payload, or equal.
     /// The four numbers are read under the socket's lock (tcp_get_info), so they fit each other.
     pub fn of(socket: &Socket) -> Self {
         match (socket.protocol, socket.state) {
