@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::{Flow, Socket};
 
+/// The kernel's clock for these numbers moves once in a jiffy, of 10 ms at most (HZ=100): so much they may be too large.
+const JIFFY: Duration = Duration::from_millis(10);
+
 /// The least age that the connection's own numbers prove: it has been busy for so long in all, and its last events, or
 /// else its handshake, were so long ago. `None`: nothing is known.
 pub fn at_least(socket: &Socket) -> Option<Duration> {
     let info = socket.tcp.as_ref().filter(|_| socket.state.is_synchronized())?;
-    info.last.into_iter().chain(info.busy).max()
+    let longest = info.last.into_iter().chain(info.busy).max()?;
+    longest.checked_sub(JIFFY).filter(|age| !age.is_zero())
 }
 
 /// Remembers since when each socket has been seen, for as long as it is looked at again and again.
@@ -21,7 +25,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Raises the ages of these flows to what earlier looks have shown, and remembers them.
+    /// Raises the ages of these flows to what earlier looks have shown, and remembers them. `now`: after the look.
     pub fn recall(&mut self, flows: &mut [Flow], now: Instant) {
         let known = std::mem::take(&mut self.since);
         for flow in flows {
@@ -48,7 +52,7 @@ mod tests {
             ..TcpInfo::default()
         };
         let mut socket = Socket { tcp: Some(info), ..selector::sample() };
-        assert_eq!(at_least(&socket), Some(3 * SECOND));
+        assert_eq!(at_least(&socket), Some(3 * SECOND - JIFFY));
         socket.state = State::SynSent;
         assert_eq!(at_least(&socket), None);
         socket.tcp = None;

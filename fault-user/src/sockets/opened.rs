@@ -24,7 +24,8 @@ impl Opened {
         match (socket.protocol, socket.state) {
             (Protocol::Udp, _) if socket.remote.is_some() => Self::Connect,
             (Protocol::Tcp, State::SynSent) => Self::Connect,
-            (Protocol::Tcp, State::SynReceived) => Self::Accept,
+            // With a file it is an opener whose peer opened at the same time (RFC 9293, 3.5).
+            (Protocol::Tcp, State::SynReceived) if socket.inode.is_none() => Self::Accept,
             // After our FIN its ack may be counted as well.
             (Protocol::Tcp, State::Established | State::CloseWait) => by_acks(socket),
             _ => Self::Unknown,
@@ -83,5 +84,6 @@ mod tests {
         assert_eq!(opened(State::FinWait2, 78, 77, 0, 0), Opened::Unknown);
         assert_eq!(opened(State::Established, 900, 1000, 0, 0), Opened::Unknown);
         assert_eq!(opened(State::SynSent, 0, 0, 0, 1), Opened::Connect);
+        assert_eq!(opened(State::SynReceived, 0, 0, 0, 1), Opened::Unknown);
     }
 }

@@ -43,19 +43,26 @@ pub fn watch(request: Request) -> Result<Code> {
     let signals = Signals::take()?;
     let source = Source::start(request)?;
     let mut terminal = Terminal::take()?;
+    let mut changed = true;
     loop {
-        terminal.draw(|frame| screen::draw(frame, &mut view))?;
+        if std::mem::take(&mut changed) {
+            terminal.draw(|frame| screen::draw(frame, &mut view))?;
+        }
         if let Some(signal) = signals.pending()? {
             return Ok(exit::signalled(signal));
         }
         match source.next() {
-            Ok(found) => view.update(found),
+            Ok(found) => {
+                view.update(found);
+                changed = true;
+            }
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => {
                 bail!("the thread that looks at the sockets has died")
             }
         }
         if event::poll(TICK).context("cannot wait for keys")? {
+            changed = true;
             match view.handle(&event::read().context("cannot read a key")?) {
                 Next::Stay => {}
                 Next::Quit => return Ok(exit::DONE),

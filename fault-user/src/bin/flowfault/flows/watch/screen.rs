@@ -69,10 +69,10 @@ fn table(frame: &mut Frame<'_>, view: &mut View, area: Rect) {
         cell(*column, column.title().to_owned()).style(Style::new().add_modifier(style))
     };
     let header = Row::new(columns.iter().map(title));
-    // Only the lines in sight are made: thousands of others would be made ten times a second.
+    // Only the lines in sight are made, not thousands of others.
     let visible = usize::from(area.height.saturating_sub(1));
     let chosen = view.table.selected().unwrap_or(0);
-    let first = view.table.offset().min(chosen).max((chosen + 1).saturating_sub(visible));
+    let first = first_line(view.table.offset(), chosen, visible, flows.len());
     let row =
         |flow: &Flow| Row::new(columns.iter().map(|(column, _)| cell(*column, column.cell(flow))));
     let rows = flows.iter().skip(first).take(visible).map(row);
@@ -84,6 +84,13 @@ fn table(frame: &mut Frame<'_>, view: &mut View, area: Rect) {
     local.select(view.table.selected().map(|at| at - first));
     frame.render_stateful_widget(table, area, &mut local);
     *view.table.offset_mut() = first;
+}
+
+/// Where to scroll to, from where it was: the chosen line is in sight, and no line is left empty for nothing.
+fn first_line(before: usize, chosen: usize, visible: usize, count: usize) -> usize {
+    let visible = visible.max(1);
+    let full = before.min(count.saturating_sub(visible));
+    full.clamp((chosen + 1).saturating_sub(visible), chosen)
 }
 
 fn cell(column: Column, text: String) -> Cell<'static> {
@@ -115,6 +122,19 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+
+    #[test]
+    fn the_chosen_line_is_in_sight() {
+        // Down and up by one, at both ends of what is in sight.
+        assert_eq!(first_line(0, 9, 10, 50), 0);
+        assert_eq!(first_line(0, 10, 10, 50), 1);
+        assert_eq!(first_line(30, 29, 10, 50), 29);
+        // Fewer lines, more room, no room.
+        assert_eq!(first_line(40, 20, 10, 21), 11);
+        assert_eq!(first_line(5, 7, 100, 50), 0);
+        assert_eq!(first_line(0, 3, 0, 50), 3);
+        assert_eq!(first_line(0, 0, 10, 0), 0);
+    }
 
     fn drawn(view: &mut View, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();

@@ -28,7 +28,7 @@ impl Source {
                 let started = Instant::now();
                 let mut result = look(&request);
                 if let Ok(inventory) = &mut result {
-                    memory.recall(&mut inventory.flows, started);
+                    memory.recall(&mut inventory.flows, Instant::now());
                 }
                 if sender.send(result).is_err() {
                     return;
