@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use ratatui::crossterm::terminal::is_raw_mode_enabled;
 use ratatui::{DefaultTerminal, Frame};
 
 /// The terminal in raw mode, on its other screen; given back on drop, and by ratatui's hook when
@@ -23,7 +24,11 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        ratatui::restore();
+        // The hook has given it back already if raw mode is off: once more would move the cursor up, and
+        // what follows would overwrite why something has panicked.
+        if is_raw_mode_enabled().unwrap_or(true) {
+            ratatui::restore();
+        }
     }
 }
 
