@@ -241,6 +241,22 @@ fn wrong_usage_is_told_with_the_remedy() {
     }
 }
 
+#[test]
+fn the_live_table_gives_the_terminal_back() {
+    let _lab = Lab::new();
+    for (end, code) in [("q", 0), ("\u{3}", 130), ("2", 130), ("15", 143)] {
+        let mut command = Command::new("python3");
+        command.arg(script("on_terminal.py")).args([end, "REMOTE"]).arg(flowfault());
+        let out = command.args(["flows", "--watch"]).output().unwrap();
+        let told = serde_json::from_slice::<Value>(&out.stdout);
+        let told = told.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stderr)));
+        let expected = serde_json::json!({
+            "code": code, "raw": true, "cooked": true, "screens": [1, 1],
+        });
+        assert_eq!(told, expected, "after {end:?}");
+    }
+}
+
 /// A time bound that slow machines stretch.
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10) * slow()
