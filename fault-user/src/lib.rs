@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod scenario;
+pub mod sockets;
 pub mod timeline;
 pub mod verdict;

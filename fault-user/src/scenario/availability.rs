@@ -84,3 +84,8 @@ pub fn refuse_value(scope: Scope, key: &str, value: &str, at: Place) -> Option<P
 pub fn any_refused(scope: Scope, table: &super::tree::Table) -> bool {
     table.entries.iter().any(|e| row(scope, &e.key, None).is_some())
 }
+
+/// Whether this version takes a key of `[[flow]]`, or one value of it.
+pub fn flow_key_available(key: &str, value: Option<&str>) -> bool {
+    row(Scope::Flow, key, None).is_none() && row(Scope::Flow, key, value).is_none()
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fault_user::kernel::{Hook, Tier};
+use fault_user::scenario::model::Remote;
+use fault_user::scenario::parse_remote;
 
 /// Takes one socket of a running program off the network, and says what became of each send.
 #[derive(Debug, Parser)]
@@ -25,6 +27,8 @@ pub enum Command {
     Check(Check),
     /// Render a finished run again
     Report(Report),
+    /// List live flows, and what picks each of them
+    Flows(Flows),
     /// Say what this kernel, these privileges and this machine can and cannot do
     Doctor(Doctor),
     /// Remove every leftover of earlier runs
@@ -131,6 +135,45 @@ pub enum Format {
     Json,
     Junit,
     Html,
+}
+
+/// Without --pid, --process and --cgroup: all flows of this network namespace. With them, those of the
+/// processes that all of them mean, also in other namespaces.
+///
+/// NTH: which of the connections that the process now has to this remote, and of how many; `~` marks a guess
+/// (by the sockets' inodes), for the kernel keeps no record of it. AGE: at least so much, for it keeps no time of
+/// opening either. OUT, IN: bytes of payload, retransmissions included. UNACKED, RETR: segments.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Flows {
+    /// Flows of the process with this id
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Flows of the process of this name, or whose command line this regular expression matches
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub process: Option<String>,
+    /// Flows of the processes in this cgroup (path or systemd unit) and below
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<String>,
+    /// Flows to this remote; `*:PORT` is any host
+    #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
+    pub remote: Option<Remote>,
+    /// Also listeners, unconnected sockets and TIME_WAIT
+    #[arg(long)]
+    pub all: bool,
+    /// Print the [[flow]] of a scenario for each, instead of the table
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub selectors: bool,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "watch")]
+    pub json: bool,
+    /// A live table; left and right choose the column to sort by, r reverses, q quits
+    #[arg(long)]
+    pub watch: bool,
+}
+
+fn remote(text: &str) -> Result<Remote, String> {
+    parse_remote(text).map_err(|e| format!("{}; {}", e.why, e.help))
 }
 
 #[derive(Debug, clap::Args)]

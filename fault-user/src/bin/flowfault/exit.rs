@@ -7,6 +7,7 @@ use fault_user::experiment::RunError;
 use fault_user::report::model::{Report, RunResult};
 use fault_user::report::write::Error as WriteError;
 use fault_user::scenario::LoadError;
+use fault_user::sockets::SocketsError;
 
 use crate::out;
 
@@ -31,13 +32,23 @@ pub const MACHINE: Code = Code(3);
 /// The run itself failed.
 pub const RUN: Code = Code(4);
 
+/// An error of the command line that clap cannot know of; says what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUsage(pub &'static str);
+
+/// The code of a command that a signal has ended.
+pub fn signalled(signal: i32) -> Code {
+    Code(128 + signal as u8)
+}
+
 /// The code of a finished run.
 pub fn of(report: &Report, signal: Option<i32>) -> Code {
     match report.result {
         RunResult::Passed => DONE,
         RunResult::Failed => FAILED,
         RunResult::Error => RUN,
-        RunResult::Interrupted => Code(128 + signal.unwrap_or(libc::SIGINT) as u8),
+        RunResult::Interrupted => signalled(signal.unwrap_or(libc::SIGINT)),
     }
 }
 
@@ -48,8 +59,11 @@ pub fn explain(error: &anyhow::Error) -> Code {
         return USAGE;
     }
     out::message(&format!("flowfault: {}\n", chain::told(error.as_ref())));
-    if error.is::<LoadError>() {
+    if error.is::<LoadError>() || error.is::<BadUsage>() {
         return USAGE;
+    }
+    if let Some(e) = error.downcast_ref::<SocketsError>() {
+        return if e.is_usage() { USAGE } else { MACHINE };
     }
     match error.downcast_ref::<WriteError>() {
         Some(WriteError::Occupied(_) | WriteError::Missing(_)) => return USAGE,

@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod doctor;
 mod exit;
+mod flows;
 mod out;
 mod report;
 mod run;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
+        Command::Flows(args) => flows::flows(args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Clean => clean::clean(),
         Command::Completions { shell } => args::completions(shell).map(|()| exit::DONE),
