@@ -199,7 +199,7 @@ fn without_a_line_and_with_fq_what_they_can_do_is_accepted() {
     for fault in none.into_iter().chain(["stall = true", "reset = 'both'", "abort = true"]) {
         assert!(scenario("line = 'none'", "tcp", fault).is_ok(), "{fault}");
     }
-    let fq = ["delay = { mean = '5ms', jitter = '1ms' }", "drop = 1.0", "stall = true"];
+    let fq = ["delay = '5ms', when = { tcp = 'data' }", "drop = 1.0", "stall = true"];
     for fault in fq.into_iter().chain(["reset = 'both'", "drop = 0.5, when = { tcp = 'syn' }"]) {
         assert!(scenario("line = 'fq'", "tcp", fault).is_ok(), "{fault}");
     }
