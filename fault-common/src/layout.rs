@@ -13,7 +13,7 @@ use crate::table::{
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -34,7 +34,7 @@ const _: () = {
     assert!(size_of::<Handed>() == 80);
     assert!(size_of::<Back>() == 24);
     assert!(size_of::<Waiting>() == 8 + 80 + 8 + 24);
-    assert!(size_of::<Transit>() == 40);
+    assert!(size_of::<Transit>() == 48);
     assert!(size_of::<ArmKey>() == 8);
     assert!(size_of::<SeenKey>() == 8);
     assert!(size_of::<AttemptKey>() == 8);

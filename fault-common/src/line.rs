@@ -105,12 +105,15 @@ pub struct Transit {
     pub floor: u64,
     /// Epoch of the rules that the last packet met (fq).
     pub epoch: u64,
+    /// When the last of them came out (fq): on a busy machine long after it was due.
+    pub last_out: u64,
 }
 
 impl Transit {
     /// A packet that is so long overdue does not come any more, ns.
     pub const OVERDUE: u64 = 10_000_000_000;
-    /// So long after the last one was due it may still be on its way out of the line, ns.
+    /// So long after the last one was due and came out it may still be on its way to where it
+    /// was bound for: in the backlog of a CPU (netif_rx), ns.
     const MARGIN: u64 = 1_000_000;
 
     /// Whether a packet that comes at `now` could overtake others that are in fq. `done` is read
@@ -118,7 +121,8 @@ impl Transit {
     #[inline(always)]
     pub const fn is_taken(&self, done: u64, now: u64) -> bool {
         let margin = if self.handed == done { Self::MARGIN } else { Self::OVERDUE };
-        now < self.last_due + margin
+        let out = self.last_out > self.last_due;
+        now < if out { self.last_out } else { self.last_due } + margin
     }
 
     /// When a packet goes on that meets the rules of `epoch` at `now`, and that they hold for
@@ -223,6 +227,9 @@ mod tests {
         assert!(!transit.is_taken(0, 5_100_000_000 + Transit::OVERDUE));
         assert!(transit.is_taken(1, 5_100_900_000));
         assert!(!transit.is_taken(1, 5_101_000_000));
+        transit.last_out = 5_130_000_000;
+        assert!(transit.is_taken(1, 5_130_900_000), "it came out late");
+        assert!(!transit.is_taken(1, 5_131_000_000));
         assert!(!Transit::default().is_taken(0, 5_000_000_000));
     }
 

@@ -138,7 +138,7 @@ fn free_tag(now: u64) -> Option<(u32, &'static mut Waiting)> {
         if waiting.due != 0 && waiting.due + Transit::OVERDUE < now {
             add(wait::LOST, 1);
             leave(waiting);
-            done(waiting);
+            done(waiting, 0);
         }
         if waiting.due == 0 {
             return Some((tag, waiting));
@@ -161,7 +161,7 @@ fn go(skb: Skb, line: u32, dir: Direction, waiting: &mut Waiting) -> i32 {
     if !skb.send_copy(line) {
         add(wait::LOST, 1);
         leave(waiting);
-        done(waiting);
+        done(waiting, 0);
     }
     packet::lose(dir)
 }
@@ -184,7 +184,7 @@ pub fn give_back(skb: Skb) -> i32 {
         emit::written(&waiting.event);
     }
     let back = waiting.back;
-    done(waiting);
+    done(waiting, now);
     leave(waiting);
     send_back(skb, &back)
 }
@@ -216,13 +216,19 @@ fn leave(waiting: &mut Waiting) {
     waiting.due = 0;
 }
 
-/// Its connection waits for one less.
+/// Its connection waits for one less, which came out at `now` (0: it was lost).
 #[inline(always)]
-fn done(waiting: &Waiting) {
+fn done(waiting: &Waiting, now: u64) {
     let at = waiting.event.slot * 2 + waiting.back.dir;
     if let Some(transit) = TRANSIT.get_ptr_mut(at) {
-        // SAFETY: a live map value.
-        unsafe { atomic::fetch_add(&raw mut (*transit).done, 1) };
+        // SAFETY: a live map value; of two CPUs at once either time will do.
+        unsafe {
+            // First: whoever finds it done must find the time, too.
+            if now > (*transit).last_out {
+                (*transit).last_out = now;
+            }
+            atomic::fetch_add(&raw mut (*transit).done, 1);
+        }
     }
 }
 
