@@ -1,7 +1,7 @@
 //! One guest: starts it, listens to it, judges it, and ends it.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -119,20 +119,42 @@ pub fn run(
     qemu.arg("-serial").arg(format!("file:{}", ports.results.display()));
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = qemu.spawn().context("cannot start setpriv (util-linux) with QEMU")?;
-    let mut guest = Guest { child, console: String::new(), start: Instant::now() };
+    let console = fs::File::create(&ports.console)?;
+    let mut guest = Guest { child, console: Console::new(console), start: Instant::now() };
     let heard = guest.listen();
     let ending = guest.wait(&heard, ports, limits, &mut told);
     guest.stop(&heard);
-    fs::write(&ports.console, &guest.console)?;
+    std::mem::replace(&mut guest.console.kept, Ok(())).context("cannot write the console")?;
     let progress = read(&ports.results);
     let took = guest.start.elapsed();
-    Ok(Outcome { ending, progress, console: std::mem::take(&mut guest.console), took })
+    Ok(Outcome { ending, progress, console: std::mem::take(&mut guest.console.text), took })
 }
 
 struct Guest {
     child: Child,
-    console: String,
+    console: Console,
     start: Instant,
+}
+
+/// What was heard, and its file, which can be watched while the guest runs.
+struct Console {
+    text: String,
+    file: fs::File,
+    /// How writing the file went.
+    kept: std::io::Result<()>,
+}
+
+impl Console {
+    fn new(file: fs::File) -> Self {
+        Self { text: String::new(), file, kept: Ok(()) }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        if self.kept.is_ok() {
+            self.kept = self.file.write_all(text.as_bytes());
+        }
+    }
 }
 
 impl Guest {
@@ -171,7 +193,7 @@ impl Guest {
             let gone = match heard.recv_timeout(TICK) {
                 Ok(text) => {
                     last = Instant::now();
-                    self.console.push_str(&text);
+                    self.console.push(&text);
                     if let Some(words) = self.trouble(&mut judged) {
                         return Ending::Trouble(words);
                     }
@@ -199,8 +221,8 @@ impl Guest {
 
     /// Looks at whole lines that have not been looked at.
     fn trouble(&self, judged: &mut usize) -> Option<String> {
-        let whole = self.console[*judged..].rfind('\n').map(|at| *judged + at + 1)?;
-        let fresh = &self.console[*judged..whole];
+        let whole = self.console.text[*judged..].rfind('\n').map(|at| *judged + at + 1)?;
+        let fresh = &self.console.text[*judged..whole];
         *judged = whole;
         fresh.lines().find_map(console::trouble).map(str::to_owned)
     }
@@ -225,7 +247,7 @@ impl Guest {
         let deadline = Instant::now() + LAST_WORDS;
         while let Ok(text) = heard.recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
-            self.console.push_str(&text);
+            self.console.push(&text);
         }
         // An error means that it has ended and been waited for.
         if self.child.kill().is_ok() {
@@ -233,7 +255,7 @@ impl Guest {
         }
         // Not until the pipe is closed: somebody else may hold its other end.
         while let Ok(text) = heard.recv_timeout(TICK) {
-            self.console.push_str(&text);
+            self.console.push(&text);
         }
     }
 }
