@@ -30,7 +30,7 @@ const TESTS: [&str; 24] = [
     "reset::both_ends_are_reset",
     "destroy::a_connection_is_aborted_here_and_reset_there",
     // Both lines; and what netem does with the same traffic.
-    "loss_when::one_packet_of_a_bulk_transfer_is_one_wire_packet",
+    "tamper::tls_notices_what_tcp_does_not",
     "lift::a_killed_controller_delays_nothing_any_more",
     "stalls::a_stalled_writer_waits_and_goes_on_at_once",
     "waits::packets_on_a_cable_are_held_in_order_and_never_come_early",
