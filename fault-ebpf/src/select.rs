@@ -4,9 +4,9 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
 use fault_common::rule::MAX_FLOWS;
 use fault_common::table::{
-    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
-    SEL_FOLLOW, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, SelectorState,
-    SocketEntry,
+    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_ACCEPT, SEL_AFTER_PROCESS,
+    SEL_AFTER_THREAD, SEL_FOLLOW, SEL_FOUND, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE,
+    SEL_UID, Selector, SelectorState, SocketEntry,
 };
 
 use crate::atomic;
@@ -24,6 +24,9 @@ pub struct Connect {
     pub raddr: Addr,
     pub rport: u32,
     pub pid_tgid: u64,
+    pub uid: u32,
+    /// [`SEL_ACCEPT`] if the peer opened it, else 0.
+    pub accepted: u32,
 }
 
 /// The label for it.
@@ -83,7 +86,18 @@ fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
     // (22, alu32) compares a zero-extended register with a sign-extended -1, which never is equal.
     let app = selector.app >= MAX_APPS || selector.app == connect.app;
     let remote = selector.flags & SEL_REMOTE == 0 || (remotes >> (selector.remote & 63)) & 1 != 0;
-    app && remote && selector.proto == connect.proto
+    let kind = selector.flags & (SEL_ACCEPT | SEL_FOUND) == connect.accepted;
+    // Of accepted connections those on one port are counted, of others those to one remote.
+    let counted = connect.accepted == 0 || here(selector, connect);
+    app && remote && kind && counted && selector.proto == connect.proto
+}
+
+/// Whether the local end is the one that is asked for.
+#[inline(always)]
+fn here(selector: &Selector, connect: &Connect) -> bool {
+    let addr = selector.flags & SEL_LADDR == 0 || selector.laddr == connect.laddr;
+    let port = selector.flags & SEL_LPORT == 0 || selector.lport == connect.lport;
+    addr && port
 }
 
 /// Whether it wants this very connection.
@@ -98,9 +112,8 @@ fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
             return false;
         }
     }
-    let addr = selector.flags & SEL_LADDR == 0 || selector.laddr == connect.laddr;
-    let port = selector.flags & SEL_LPORT == 0 || selector.lport == connect.lport;
-    if !addr || !port {
+    let uid = selector.flags & SEL_UID == 0 || selector.uid == connect.uid;
+    if !uid || !here(selector, connect) {
         return false;
     }
     let pid_tgid = connect.pid_tgid;
@@ -142,6 +155,21 @@ fn enter(i: u32, selector: &Selector, state: *mut SelectorState) -> bool {
 #[inline(always)]
 pub fn come_back(role: u32) {
     change_active(role, 1);
+}
+
+/// A socket that was open before has been given this role: it counts like one that was picked here.
+#[inline(always)]
+pub fn found(role: u32) {
+    if role == 0 {
+        return;
+    }
+    if let Some(state) = SELECTOR_STATE.get_ptr_mut(role - 1) {
+        // SAFETY: a live map value.
+        unsafe {
+            atomic::fetch_add(&raw mut (*state).active, 1);
+            atomic::fetch_add(&raw mut (*state).taken, 1);
+        }
+    }
 }
 
 /// A socket with this role (selector plus 1, 0 for none) is gone.
