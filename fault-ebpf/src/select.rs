@@ -80,40 +80,65 @@ pub fn wants_datagrams(raddr: Addr, rport: u32) -> bool {
     UDP_ANY.load() != 0 || remotes_of(raddr, rport) & UDP_REMOTES.load() != 0
 }
 
+/// A selector that does not want a connection is left at the first field that says so. The reads are volatile so
+/// that they stay in this order, each behind the branch on the one before: what LLVM computes ahead the
+/// verifier has to remember, and it walks the loop again for each combination.
 #[inline(always)]
 fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
+    let flags = field(&selector.flags);
+    if flags & (SEL_ACCEPT | SEL_FOUND) != connect.accepted
+        || field(&selector.proto) != connect.proto
+    {
+        return false;
+    }
     // ANY_APP is the only number that no app can have. Not `== ANY_APP`: without 32-bit jumps LLVM
     // (22, alu32) compares a zero-extended register with a sign-extended -1, which never is equal.
-    let app = selector.app >= MAX_APPS || selector.app == connect.app;
-    let remote = selector.flags & SEL_REMOTE == 0 || (remotes >> (selector.remote & 63)) & 1 != 0;
-    let kind = selector.flags & (SEL_ACCEPT | SEL_FOUND) == connect.accepted;
+    let app = field(&selector.app);
+    if app < MAX_APPS && app != connect.app {
+        return false;
+    }
+    if flags & SEL_REMOTE != 0 && (remotes >> (field(&selector.remote) & 63)) & 1 == 0 {
+        return false;
+    }
     // Of accepted connections those on one port are counted, of others those to one remote.
-    let counted = connect.accepted == 0 || here(selector, connect);
-    app && remote && kind && counted && selector.proto == connect.proto
+    field(&selector.flags) & SEL_ACCEPT == 0 || here(selector, connect)
+}
+
+#[inline(always)]
+fn field(value: &u32) -> u32 {
+    // SAFETY: a live reference.
+    unsafe { (value as *const u32).read_volatile() }
 }
 
 /// Whether the local end is the one that is asked for.
 #[inline(always)]
 fn here(selector: &Selector, connect: &Connect) -> bool {
-    let addr = selector.flags & SEL_LADDR == 0 || selector.laddr == connect.laddr;
-    let port = selector.flags & SEL_LPORT == 0 || selector.lport == connect.lport;
-    addr && port
+    let flags = field(&selector.flags);
+    if flags & SEL_LPORT != 0 && field(&selector.lport) != connect.lport {
+        return false;
+    }
+    let differs = |i: usize| field(&selector.laddr[i]) ^ connect.laddr[i];
+    flags & SEL_LADDR == 0 || (differs(0) | differs(1) | differs(2) | differs(3)) == 0
 }
 
 /// Whether it wants this very connection.
 #[inline(always)]
 fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
-    if selector.flags & SEL_LATE != 0 {
+    let flags = field(&selector.flags);
+    if flags & SEL_LATE != 0 {
         return false;
     }
-    if selector.flags & SEL_NTH != 0 {
-        let later = selector.flags & SEL_FOLLOW != 0 && nth > selector.nth;
-        if nth != selector.nth && !later {
+    if flags & SEL_NTH != 0 {
+        let wanted = field(&selector.nth);
+        let later = flags & SEL_FOLLOW != 0 && nth > wanted;
+        if nth != wanted && !later {
             return false;
         }
     }
-    let uid = selector.flags & SEL_UID == 0 || selector.uid == connect.uid;
-    if !uid || !here(selector, connect) {
+    if flags & SEL_UID != 0 && field(&selector.uid) != connect.uid {
+        return false;
+    }
+    if !here(selector, connect) {
         return false;
     }
     let pid_tgid = connect.pid_tgid;
