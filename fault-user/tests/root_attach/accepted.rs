@@ -1,11 +1,12 @@
 //! A server that runs already: what it has accepted, and what it accepts later.
 
-use crate::daemon::{Daemon, watch};
+use crate::daemon::{Daemon, patient, watch};
 use crate::support::Lab;
 use crate::support::run::Run;
 use crate::{OUTAGE, flow, run};
 
 fn server(lab: &Lab, clients: usize) -> (Daemon, Daemon) {
+    patient(lab);
     let server = Daemon::start(lab, false, "daemon", "accept 10.77.0.1");
     let arguments = format!("echo 10.77.0.1 {} {clients}", server.listens());
     let clients = Daemon::start(lab, true, "clients", &arguments);

@@ -50,9 +50,7 @@ fn by_process_name_and_by_cgroup() {
     second_goes_dark(&lab, &daemon, "process", &pattern, &keys);
     let name = format!("ffe2e-{}.service", daemon.process.pid());
     let cgroup = Cgroup::with(daemon.process.pid(), &name);
-    for (run, path) in [("path", format!("/{name}")), ("unit", name)] {
-        second_goes_dark(&lab, &daemon, run, &format!("cgroup = '{path}'"), &keys);
-    }
+    second_goes_dark(&lab, &daemon, "cgroup", &format!("cgroup = '/{name}'"), &keys);
     drop(daemon);
     drop(cgroup);
     lab.close();

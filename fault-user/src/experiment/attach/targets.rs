@@ -219,6 +219,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_unit_is_looked_up_wherever_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["system.slice/x.service/worker", "user.slice/x.service", "y.service"] {
+            fs::create_dir_all(root.path().join(path)).unwrap();
+        }
+        let lookup = |name: &str| {
+            let mut found = Vec::new();
+            named(root.path(), root.path(), name, &mut found);
+            found.sort();
+            found
+        };
+        assert_eq!(lookup("x.service"), ["/system.slice/x.service", "/user.slice/x.service"]);
+        assert_eq!(lookup("worker"), ["/system.slice/x.service/worker"]);
+        assert_eq!(lookup("y.service"), ["/y.service"]);
+        assert!(lookup("z.service").is_empty());
+    }
+
+    #[test]
     fn no_hook_is_met_twice() {
         let covered = |paths: &[&str]| covering(paths.iter().map(|p| (*p).to_owned()).collect());
         assert_eq!(covered(&["/a", "/b", "/a"]), ["/a", "/b"]);

@@ -2,10 +2,11 @@
 
 Arguments: connect HOST PORT COUNT ORDERS, accept HOST ORDERS, or echo HOST PORT COUNT ORDERS (gives back what
 comes). The file ORDERS is read as it grows, a word a line: `go` and `quiet` begin and end the sending, `open` makes
-another connection, `close` closes the last one.
+another connection, `close` closes the last one, `nobody` becomes user 65534.
 """
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -63,6 +64,8 @@ def main():
             sending = order == "go" if order in ("go", "quiet") else sending
             if order == "open":
                 connections.append(Connection(socket.create_connection(peer)))
+            if order == "nobody":
+                os.setuid(65534)
             if order == "close":
                 connections.pop().socket.close()
         try:
