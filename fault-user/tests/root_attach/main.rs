@@ -18,7 +18,7 @@ use support::run::{Finished, Run};
 use support::{Lab, stretched};
 
 /// How long outages last, in milliseconds on a fast machine.
-const OUTAGE: u32 = 500;
+const OUTAGE: u32 = 400;
 
 /// A scenario with one app that runs already and a flow `dark`, which goes dark for a while.
 fn scenario(app: &str, flow: &str) -> String {
