@@ -23,6 +23,8 @@ pub const KIND_SEND: u8 = 7;
 pub const KIND_MARKER: u8 = 8;
 /// More sockets match a flow than its `max_flows`; nothing was labelled. `aux` = selector.
 pub const KIND_OVERFLOW: u8 = 9;
+/// A socket that was open before the run was taken in. Addresses as in `Bound`, `flags` as in `Established`.
+pub const KIND_FOUND: u8 = 10;
 
 /// The packet went on untouched.
 pub const VERDICT_PASS: u8 = 0;
@@ -89,7 +91,7 @@ pub struct Event {
     pub ifindex: u32,
 }
 
-/// `Opened`, `Bound` and `Established` carry addresses as well. 112 bytes.
+/// `Opened`, `Bound`, `Established` and `Found` carry addresses as well. 112 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketEvent {
@@ -113,6 +115,7 @@ pub enum Kind {
     Send,
     Marker,
     Overflow,
+    Found,
 }
 
 impl Kind {
@@ -128,6 +131,7 @@ impl Kind {
             KIND_SEND => Self::Send,
             KIND_MARKER => Self::Marker,
             KIND_OVERFLOW => Self::Overflow,
+            KIND_FOUND => Self::Found,
             _ => return None,
         })
     }

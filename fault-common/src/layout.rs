@@ -8,8 +8,8 @@ use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, LastSegment, MarkerEntry, MarkerSet, RemoteKey,
-    SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, MarkerEntry, MarkerSet,
+    RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
@@ -23,13 +23,14 @@ const _: () = {
     assert!(size_of::<SocketEvent>() == 80 + 32);
     assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
     assert!(size_of::<Chain>() == 16 + CHAIN_LEN * size_of::<Rule>());
-    assert!(size_of::<Selector>() == 8 * 4 + 16);
+    assert!(size_of::<Selector>() == 8 * 4 + 16 + 4);
     assert!(size_of::<SelectorState>() == 24);
     assert!(size_of::<RemoteKey>() == 20);
     assert!(size_of::<Tuple>() == 40);
     assert!(size_of::<DatagramKey>() == 8 + 16 + 2 * 4);
     assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
     assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8 + 2 * 20);
+    assert!(size_of::<Found>() == 2 * 8 + 2 * 16 + 8 * 4);
     assert!(size_of::<LastSegment>() == 20);
     assert!(size_of::<Handed>() == 80);
     assert!(size_of::<Back>() == 24);
@@ -72,6 +73,7 @@ mod pod {
         DatagramKey,
         Datagrams,
         SocketEntry,
+        Found,
         ArmKey,
         SeenKey,
         AttemptKey,

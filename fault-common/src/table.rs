@@ -41,6 +41,13 @@ pub const SEL_LADDR: u32 = 1 << 6;
 /// Only sockets bound to `lport`.
 pub const SEL_LPORT: u32 = 1 << 7;
 
+/// Only sockets whose opener had the real user id `uid`.
+pub const SEL_UID: u32 = 1 << 8;
+/// Only connections that the peer opened (accept); without it only those that the app opened.
+pub const SEL_ACCEPT: u32 = 1 << 9;
+/// Only sockets that were open before the run, which the controller picks: no new connection.
+pub const SEL_FOUND: u32 = 1 << 10;
+
 /// One `[[flow]]`, as the connect hook reads it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub struct Selector {
     pub lport: u32,
     /// Local address.
     pub laddr: Addr,
+    /// Real user id of the opener.
+    pub uid: u32,
 }
 
 /// What a selector has counted so far. All are advanced with fetching atomics.
@@ -131,6 +140,11 @@ pub const SOCKET_LEFT: u32 = 1 << 4;
 /// It is a UDP socket, or one of its remotes: see [`DatagramKey`].
 pub const SOCKET_DATAGRAM: u32 = 1 << 5;
 
+/// It was open before the run. Its sock_ops hooks are silent: nobody could ask for them.
+pub const SOCKET_FOUND: u32 = 1 << 6;
+/// The peer opened it.
+pub const SOCKET_ACCEPTED: u32 = 1 << 7;
+
 /// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
 /// socket's cookie for its number in the sockets table; each further one has this bit and its slot.
 /// No cookie is so large (the kernel counts them up from 1), and a double holds it exactly, so that
@@ -190,8 +204,8 @@ pub struct SocketEntry {
     pub attempt: u32,
     /// `SOCKET_*` bits.
     pub state: u32,
-    /// Padding, zero.
-    pub _pad: u32,
+    /// Real user id of the caller of connect(); 0 if it was not seen.
+    pub uid: u32,
     /// Selector whose role it has, plus 1; 0 for none.
     pub role: u32,
     /// Sequence number of the first payload byte sent.
@@ -209,6 +223,46 @@ pub struct SocketEntry {
     /// The last TCP segment of each direction.
     pub last: [LastSegment; 2],
 }
+
+/// A socket that was open before the run, as the controller hands it to the program that takes it in.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its cookie.
+    pub cookie: u64,
+    /// Process that holds it << 32; 0 for none.
+    pub pid_tgid: u64,
+    /// Local address.
+    pub laddr: Addr,
+    /// Remote address.
+    pub raddr: Addr,
+    /// Local port, host order.
+    pub lport: u32,
+    /// Remote port, host order.
+    pub rport: u32,
+    /// App index.
+    pub app: u32,
+    /// Flow index or [`crate::event::NO_FLOW`].
+    pub flow: u32,
+    /// Selector whose role it has, plus 1; 0 for none.
+    pub role: u32,
+    /// [`SOCKET_ACCEPTED`] or 0.
+    pub state: u32,
+    /// IP protocol number. A UDP socket gets its flow with its next datagram.
+    pub proto: u32,
+    /// Owner of its file.
+    pub uid: u32,
+}
+
+/// What became of a [`Found`]: it is known now.
+pub const TAKEN_IN: u32 = 1;
+/// It was known already, from its own connect.
+pub const TAKEN_BEFORE: u32 = 2;
+/// There is no room for it.
+pub const TAKEN_NONE: u32 = 3;
+
+/// Listening addresses of apps that are attached to.
+pub const MAX_LISTENERS: u32 = 1024;
 
 /// [`LastSegment::flags`]: there has been one.
 pub const LAST_SEEN: u16 = 1 << 0;

@@ -4,14 +4,15 @@
 //! connected only to ask for a route: getaddrinfo(3) does so for every address it returns.)
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext};
 use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, DatagramKey, Datagrams, FURTHER_REMOTE, MAX_REMOTES, SOCKET_CLOSED, SOCKET_DATAGRAM,
-    SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
+    Addr, DatagramKey, Datagrams, FURTHER_REMOTE, Found, MAX_REMOTES, SOCKET_CLOSED,
+    SOCKET_DATAGRAM, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
+    Tuple, v4,
 };
 
 use crate::atomic;
@@ -72,10 +73,25 @@ pub fn note(cookie: u64, raddr: Addr, rport: u32) {
     }
     let Some(slot) = learn::next_slot() else { return };
     let id = if first { cookie } else { FURTHER_REMOTE | slot as u64 };
-    let new = New { slot, app, state: SOCKET_DATAGRAM, rport, raddr, pid_tgid };
+    let uid = bpf_get_current_uid_gid() as u32;
+    let new = New { slot, app, state: SOCKET_DATAGRAM, rport, raddr, pid_tgid, uid };
     if learn::register(id, &new) && !enlist(&key, id) {
         emit::count(Global::SocketsFull, 1);
     }
+}
+
+/// Notes a socket that was connected before the run; its next datagram names it.
+#[inline(always)]
+pub fn found(found: &Found) -> u32 {
+    if !select::wants_datagrams(found.raddr, found.rport) {
+        return TAKEN_BEFORE;
+    }
+    let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
+    let (app, rport, raddr, pid_tgid) = (found.app, found.rport, found.raddr, found.pid_tgid);
+    let new = New { slot, app, state: SOCKET_DATAGRAM, rport, raddr, pid_tgid, uid: found.uid };
+    let key = DatagramKey { cookie: found.cookie, raddr, rport, _pad: 0 };
+    let done = learn::register(found.cookie, &new) && enlist(&key, found.cookie);
+    if done { TAKEN_IN } else { TAKEN_NONE }
 }
 
 /// Puts a flow into the table, at the head of its socket's list.

@@ -3,23 +3,23 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_sock_addr, bpf_sock_ops};
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
 };
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
-use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
+use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, LastSegment, MAX_APPS, SOCKET_CLOSED, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED,
-    SocketEntry, Tuple, v4,
+    Addr, LastSegment, MAX_APPS, RemoteKey, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_IRS,
+    SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
 use crate::classify::open_gate;
 use crate::datagram;
 use crate::emit::{self, About};
-use crate::maps::{APP_OPENED, APPS, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES};
+use crate::maps::{APP_OPENED, APPS, LISTENERS, PROCESSES, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES};
 use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
 
@@ -27,6 +27,7 @@ const AF_INET: u32 = 2;
 /// `enum` in linux/bpf.h: BPF_SOCK_OPS_TCP_CONNECT_CB and its neighbours.
 const TCP_CONNECT_CB: u32 = 3;
 const ACTIVE_ESTABLISHED_CB: u32 = 4;
+const PASSIVE_ESTABLISHED_CB: u32 = 5;
 const STATE_CB: u32 = 10;
 const STATE_CB_FLAG: i32 = 1 << 2;
 const TCP_FIN_WAIT1: u32 = 4;
@@ -64,11 +65,14 @@ pub fn user_ip6(ctx: &SockAddrContext) -> Addr {
     }
 }
 
-/// The app that the caller belongs to: its cgroup, or one above it.
+/// The app that the caller belongs to: by its process, its cgroup, or one above it.
 #[inline(always)]
 pub fn current_app() -> Option<u32> {
     // SAFETY: helpers without pointer arguments; the lookups are null-checked.
     unsafe {
+        if let Some(app) = PROCESSES.get_ptr((bpf_get_current_pid_tgid() >> 32) as u32) {
+            return Some(*app);
+        }
         if let Some(app) = APPS.get_ptr(bpf_get_current_cgroup_id()) {
             return Some(*app);
         }
@@ -106,7 +110,8 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         return;
     }
     let Some(slot) = next_slot() else { return };
-    let new = New { slot, app, state: 0, rport: port, raddr, pid_tgid };
+    let uid = bpf_get_current_uid_gid() as u32;
+    let new = New { slot, app, state: 0, rport: port, raddr, pid_tgid, uid };
     register(cookie, &new);
 }
 
@@ -118,6 +123,7 @@ pub struct New {
     pub rport: u32,
     pub raddr: Addr,
     pub pid_tgid: u64,
+    pub uid: u32,
 }
 
 /// Puts a socket without a name into the table; false if that is full.
@@ -130,7 +136,7 @@ pub fn register(id: u64, new: &New) -> bool {
         nth: 0,
         attempt: 1,
         state: new.state,
-        _pad: 0,
+        uid: new.uid,
         role: 0,
         isn: 0,
         irs: 0,
@@ -176,7 +182,7 @@ pub fn next_slot() -> Option<u32> {
 
 /// Number of the connection among all of its app, from 1.
 #[inline(always)]
-fn next_of_app(app: u32) -> u32 {
+pub fn next_of_app(app: u32) -> u32 {
     match APP_OPENED.get_ptr_mut(app & (MAX_APPS - 1)) {
         // SAFETY: a live map value of 8 bytes.
         Some(p) => (unsafe { atomic::fetch_add(p, 1) }) as u32 + 1,
@@ -187,20 +193,41 @@ fn next_of_app(app: u32) -> u32 {
 #[inline(always)]
 pub fn on_sock_ops(ctx: &SockOpsContext) {
     let op = ctx.op();
-    if op != TCP_CONNECT_CB && op != ACTIVE_ESTABLISHED_CB && op != STATE_CB {
+    if !matches!(op, TCP_CONNECT_CB | ACTIVE_ESTABLISHED_CB | PASSIVE_ESTABLISHED_CB | STATE_CB) {
         return;
     }
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    if op == PASSIVE_ESTABLISHED_CB {
+        accepted(ctx, cookie);
+    }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
     select::adopt(p);
     // SAFETY: a live map value.
     let socket = unsafe { &mut *p };
     match op {
-        TCP_CONNECT_CB => bound(ctx, cookie, socket),
+        TCP_CONNECT_CB | PASSIVE_ESTABLISHED_CB => bound(ctx, cookie, socket),
         ACTIVE_ESTABLISHED_CB => established(ctx, cookie, socket),
         _ => state(ctx, cookie, socket),
     }
+}
+
+/// Notes a socket whose handshake the peer began, if an app that is attached to listens there. Its own
+/// SYN-ACK has left.
+#[inline(always)]
+fn accepted(ctx: &SockOpsContext, cookie: u64) {
+    let (laddr, raddr) = addresses(ctx);
+    let port = ctx.local_port();
+    let listener = |addr| {
+        // SAFETY: a live map value.
+        LISTENERS.get_ptr(RemoteKey { addr, port }).map(|p| unsafe { *p })
+    };
+    let Some(whose) = listener(laddr).or_else(|| listener([0; 4])) else { return };
+    let Some(slot) = next_slot() else { return };
+    let (app, pid_tgid) = (whose as u32, whose >> 32 << 32);
+    let rport = u32::from_be(ctx.remote_port());
+    let state = SOCKET_ACCEPTED;
+    register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0 });
 }
 
 /// Local and remote address of a sock_ops call.
@@ -240,22 +267,31 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let rport = u32::from_be(ctx.remote_port());
     name(socket, IPPROTO_TCP, laddr, lport);
     opened(cookie, socket, IPPROTO_TCP, laddr);
+    recognise(cookie, (laddr, lport), (raddr, rport));
+    // Failure leaves the socket without close events; the report then shows it as open.
+    let _ = ctx.set_cb_flags(STATE_CB_FLAG);
+    addressed(KIND_BOUND, cookie, socket, IPPROTO_TCP, (laddr, lport), raddr);
+    if socket.state & SOCKET_ACCEPTED != 0 {
+        established(ctx, cookie, socket);
+    }
+}
+
+/// From here on packets of a TCP socket are recognised both ways.
+#[inline(always)]
+pub fn recognise(cookie: u64, local: (Addr, u32), remote: (Addr, u32)) {
     let tuple = Tuple {
-        saddr: raddr,
-        daddr: laddr,
-        sport: rport as u16,
-        dport: lport as u16,
+        saddr: remote.0,
+        daddr: local.0,
+        sport: remote.1 as u16,
+        dport: local.1 as u16,
         proto: IPPROTO_TCP as u32,
     };
     if TUPLES.insert(tuple, cookie, 0).is_err() {
         emit::count(Global::SocketsFull, 1);
     }
-    open_gate(lport);
+    open_gate(local.1);
     // The control socket's replies on behalf of a closed socket: see classify::outgoing.
     open_gate(IPPROTO_TCP as u32);
-    // Failure leaves the socket without close events; the report then shows it as open.
-    let _ = ctx.set_cb_flags(STATE_CB_FLAG);
-    addressed(KIND_BOUND, cookie, socket, IPPROTO_TCP, (laddr, lport), raddr);
 }
 
 /// Tells of a socket with both its addresses.
@@ -271,6 +307,8 @@ pub fn addressed(
     emit::socket_event(kind, &About::socket(cookie, socket), local.0, raddr, |ev| {
         ev.proto = proto;
         ev.lport = local.1 as u16;
+        ev.flags = (socket.state & SOCKET_ACCEPTED != 0) as u8;
+        ev.pid_tgid = socket.pid_tgid;
     });
 }
 
@@ -287,7 +325,9 @@ pub fn name(socket: &mut SocketEntry, proto: u8, laddr: Addr, lport: u32) {
     socket.state |= SOCKET_PICKED;
     let (proto, app) = (proto as u32, socket.app);
     let (raddr, rport, pid_tgid) = (socket.raddr, socket.rport, socket.pid_tgid);
-    let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid };
+    let accepted = if socket.state & SOCKET_ACCEPTED != 0 { SEL_ACCEPT } else { 0 };
+    let uid = socket.uid;
+    let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid, uid, accepted };
     let picked = select::pick(&connect);
     let of_app = next_of_app(app);
     socket.nth = if picked.nth == 0 { of_app } else { picked.nth };
@@ -313,32 +353,40 @@ fn established(ctx: &SockOpsContext, cookie: u64, socket: &SocketEntry) {
     addressed(KIND_ESTABLISHED, cookie, socket, IPPROTO_TCP, local, raddr);
 }
 
-/// When the app closes the socket it gives its role back: in an outage TCP goes on with it for
-/// minutes, while the app has long opened the next one. The entry stays even at the end: the RST
-/// of a close with unread data leaves after it.
 #[inline(always)]
 fn state(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
-    let now = ctx.arg(1);
-    if !matches!(now, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE) {
+    let o = ctx.ops;
+    changed(cookie, socket, (ctx.arg(0), ctx.arg(1)), |ev| {
+        // SAFETY: readable context fields.
+        let (nxt, una, retrans) = unsafe { ((*o).snd_nxt, (*o).snd_una, (*o).total_retrans) };
+        (ev.seq, ev.ack, ev.retrans) = (nxt, una, retrans);
+    });
+}
+
+/// A TCP state gives way to another. When the app closes the socket it gives its role back: in an
+/// outage TCP goes on with it for minutes, while the app has long opened the next one. The entry
+/// stays even at the end: the RST of a close with unread data leaves after it.
+#[inline(always)]
+pub fn changed(
+    cookie: u64,
+    socket: &mut SocketEntry,
+    (from, to): (u32, u32),
+    fill: impl FnOnce(&mut Event),
+) {
+    if !matches!(to, TCP_FIN_WAIT1 | TCP_LAST_ACK | TCP_CLOSE) {
         return;
     }
     if socket.state & SOCKET_LEFT == 0 {
         socket.state |= SOCKET_LEFT;
         select::leave(socket.role);
     }
-    if now != TCP_CLOSE || socket.state & SOCKET_CLOSED != 0 {
+    if to != TCP_CLOSE || socket.state & SOCKET_CLOSED != 0 {
         return;
     }
     socket.state |= SOCKET_CLOSED;
-    let o = ctx.ops;
-    // SAFETY: readable context fields.
-    let (nxt, una, retrans) = unsafe { ((*o).snd_nxt, (*o).snd_una, (*o).total_retrans) };
-    let from = ctx.arg(0);
     emit::event(KIND_CLOSED, 0, &About::socket(cookie, socket), |ev| {
         ev.proto = IPPROTO_TCP;
-        ev.seq = nxt;
-        ev.ack = una;
-        ev.retrans = retrans;
         ev.aux = from;
+        fill(ev);
     });
 }

@@ -14,6 +14,7 @@ mod classify;
 mod ctx;
 mod datagram;
 mod emit;
+mod found;
 mod fq;
 mod judge;
 mod learn;
@@ -115,6 +116,18 @@ pub fn datagram_out(ctx: SkBuffContext) -> i32 {
 pub fn sock_release(ctx: SockContext) -> i32 {
     datagram::on_release(&ctx);
     1
+}
+
+/// Run by the controller, on no packet in particular.
+#[classifier]
+pub fn take_in(_ctx: TcContext) -> i32 {
+    found::take_in() as i32
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn found_state(ctx: BtfTracePointContext) -> i32 {
+    found::on_state(&ctx);
+    0
 }
 
 #[btf_tracepoint(function = "sock_send_length")]

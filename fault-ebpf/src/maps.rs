@@ -7,8 +7,8 @@ use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, MAX_APPS, MAX_EXEMPT, MAX_SELECTORS, MarkerSet,
-    RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, MAX_APPS, MAX_EXEMPT, MAX_LISTENERS,
+    MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 // Load-time values. Each has an initial value of its own: equal constants are merged in
@@ -72,6 +72,12 @@ pub static OFF_REGS_FD: Global<u32> = Global::new(0xfa02_000b);
 pub static OFF_TASK_PID: Global<u32> = Global::new(0xfa02_000c);
 #[unsafe(no_mangle)]
 pub static OFF_TASK_TGID: Global<u32> = Global::new(0xfa02_000d);
+#[unsafe(no_mangle)]
+pub static OFF_SND_NXT: Global<u32> = Global::new(0xfa02_000e);
+#[unsafe(no_mangle)]
+pub static OFF_SND_UNA: Global<u32> = Global::new(0xfa02_000f);
+#[unsafe(no_mangle)]
+pub static OFF_TOTAL_RETRANS: Global<u32> = Global::new(0xfa02_0010);
 
 /// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act,
 /// [2] interface of the delay line (0: there is none), [3] bytes that it may hold (fq).
@@ -94,6 +100,17 @@ pub static CHAIN_TABLE: Array<Chain> = Array::with_max_entries(CHAINS, 0);
 /// cgroup id -> app index. Written by the controller.
 #[map]
 pub static APPS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_APPS, 0);
+/// Process id -> app index, of processes that are attached to. Written by the controller, which takes
+/// a process out when it ends.
+#[map]
+pub static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_APPS, 0);
+/// Listening address (all zero: any) and port of an app that is attached to -> its process << 32 | app index.
+/// Written by the controller. A handshake ends in no process's context: only the address tells whose it is.
+#[map]
+pub static LISTENERS: HashMap<RemoteKey, u64> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+/// The open socket that is to be taken in. Written by the controller.
+#[map]
+pub static FOUND: Array<Found> = Array::with_max_entries(1, 0);
 /// Connections opened per app.
 #[map]
 pub static APP_OPENED: Array<u64> = Array::with_max_entries(MAX_APPS, 0);

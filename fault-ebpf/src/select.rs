@@ -4,9 +4,9 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
 use fault_common::rule::MAX_FLOWS;
 use fault_common::table::{
-    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
-    SEL_FOLLOW, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, SelectorState,
-    SocketEntry,
+    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_ACCEPT, SEL_AFTER_PROCESS,
+    SEL_AFTER_THREAD, SEL_FOLLOW, SEL_FOUND, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE,
+    SEL_UID, Selector, SelectorState, SocketEntry,
 };
 
 use crate::atomic;
@@ -24,6 +24,9 @@ pub struct Connect {
     pub raddr: Addr,
     pub rport: u32,
     pub pid_tgid: u64,
+    pub uid: u32,
+    /// [`SEL_ACCEPT`] if the peer opened it, else 0.
+    pub accepted: u32,
 }
 
 /// The label for it.
@@ -77,30 +80,65 @@ pub fn wants_datagrams(raddr: Addr, rport: u32) -> bool {
     UDP_ANY.load() != 0 || remotes_of(raddr, rport) & UDP_REMOTES.load() != 0
 }
 
+/// A selector that does not want a connection is left at the first field that says so. The reads are volatile so
+/// that they stay in this order, each behind the branch on the one before: what LLVM computes ahead the
+/// verifier has to remember, and it walks the loop again for each combination.
 #[inline(always)]
 fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
+    let flags = field(&selector.flags);
+    if flags & (SEL_ACCEPT | SEL_FOUND) != connect.accepted
+        || field(&selector.proto) != connect.proto
+    {
+        return false;
+    }
     // ANY_APP is the only number that no app can have. Not `== ANY_APP`: without 32-bit jumps LLVM
     // (22, alu32) compares a zero-extended register with a sign-extended -1, which never is equal.
-    let app = selector.app >= MAX_APPS || selector.app == connect.app;
-    let remote = selector.flags & SEL_REMOTE == 0 || (remotes >> (selector.remote & 63)) & 1 != 0;
-    app && remote && selector.proto == connect.proto
+    let app = field(&selector.app);
+    if app < MAX_APPS && app != connect.app {
+        return false;
+    }
+    if flags & SEL_REMOTE != 0 && (remotes >> (field(&selector.remote) & 63)) & 1 == 0 {
+        return false;
+    }
+    // Of accepted connections those on one port are counted, of others those to one remote.
+    field(&selector.flags) & SEL_ACCEPT == 0 || here(selector, connect)
+}
+
+#[inline(always)]
+fn field(value: &u32) -> u32 {
+    // SAFETY: a live reference.
+    unsafe { (value as *const u32).read_volatile() }
+}
+
+/// Whether the local end is the one that is asked for.
+#[inline(always)]
+fn here(selector: &Selector, connect: &Connect) -> bool {
+    let flags = field(&selector.flags);
+    if flags & SEL_LPORT != 0 && field(&selector.lport) != connect.lport {
+        return false;
+    }
+    let differs = |i: usize| field(&selector.laddr[i]) ^ connect.laddr[i];
+    flags & SEL_LADDR == 0 || (differs(0) | differs(1) | differs(2) | differs(3)) == 0
 }
 
 /// Whether it wants this very connection.
 #[inline(always)]
 fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
-    if selector.flags & SEL_LATE != 0 {
+    let flags = field(&selector.flags);
+    if flags & SEL_LATE != 0 {
         return false;
     }
-    if selector.flags & SEL_NTH != 0 {
-        let later = selector.flags & SEL_FOLLOW != 0 && nth > selector.nth;
-        if nth != selector.nth && !later {
+    if flags & SEL_NTH != 0 {
+        let wanted = field(&selector.nth);
+        let later = flags & SEL_FOLLOW != 0 && nth > wanted;
+        if nth != wanted && !later {
             return false;
         }
     }
-    let addr = selector.flags & SEL_LADDR == 0 || selector.laddr == connect.laddr;
-    let port = selector.flags & SEL_LPORT == 0 || selector.lport == connect.lport;
-    if !addr || !port {
+    if flags & SEL_UID != 0 && field(&selector.uid) != connect.uid {
+        return false;
+    }
+    if !here(selector, connect) {
         return false;
     }
     let pid_tgid = connect.pid_tgid;
@@ -142,6 +180,21 @@ fn enter(i: u32, selector: &Selector, state: *mut SelectorState) -> bool {
 #[inline(always)]
 pub fn come_back(role: u32) {
     change_active(role, 1);
+}
+
+/// A socket that was open before has been given this role: it counts like one that was picked here.
+#[inline(always)]
+pub fn found(role: u32) {
+    if role == 0 {
+        return;
+    }
+    if let Some(state) = SELECTOR_STATE.get_ptr_mut(role - 1) {
+        // SAFETY: a live map value.
+        unsafe {
+            atomic::fetch_add(&raw mut (*state).active, 1);
+            atomic::fetch_add(&raw mut (*state).taken, 1);
+        }
+    }
 }
 
 /// A socket with this role (selector plus 1, 0 for none) is gone.

@@ -34,7 +34,7 @@ fn read(text: &str, overrides: &[&str]) -> Result<Scenario, String> {
 #[test]
 fn the_reference_is_valid_and_explained() {
     let scenario = load(&example_path(), &[]).unwrap_or_else(|e| panic!("{e:?}"));
-    assert_eq!(scenario.apps.len(), 3);
+    assert_eq!(scenario.apps.len(), 4);
     assert!(scenario.apps[0].cwd.is_absolute());
     let golden = example_path().with_extension("explained");
     if let Some(difference) = golden::difference(&golden, &explain(&scenario)) {

@@ -1,6 +1,7 @@
 //! Apps under test: started in cgroups of their own, their output read with the kernel's time of
 //! each write, ended when the run is.
 
+mod attached;
 pub mod cgroup;
 mod command;
 pub mod hold;
@@ -10,6 +11,7 @@ pub mod supervisor;
 mod tail;
 mod user;
 
+pub use attached::Attached;
 pub use supervisor::{AppEvent, Supervisor};
 
 /// What can go wrong with apps and their surroundings.

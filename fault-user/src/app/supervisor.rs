@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,7 +18,7 @@ use super::cgroup::{AppCgroup, RunCgroup};
 use super::output::{Channel, Flush, Reader, Stream};
 use super::stopping::Stopping;
 use super::user::{self, Identity};
-use super::{AppError, command, tail};
+use super::{AppError, Attached, command, tail};
 use crate::clock;
 use crate::scenario::model::{self, App, OutcomeSource};
 
@@ -61,6 +62,15 @@ pub enum AppEvent {
         /// How.
         status: ExitStatus,
     },
+    /// A process that was attached to has ended; how, nobody but its parent is told.
+    Gone {
+        /// Index of the app.
+        app: usize,
+        /// Which process.
+        pid: u32,
+        /// When it was seen.
+        at: u64,
+    },
 }
 
 /// All apps of a run.
@@ -80,6 +90,8 @@ pub(super) struct Managed {
     channels: HashMap<Stream, Channel>,
     flushes: Vec<mpsc::UnboundedSender<Flush>>,
     running: Option<Running>,
+    /// What is not started, but there.
+    attached: Option<Attached>,
     pub(super) stopping: Stopping,
 }
 
@@ -109,6 +121,7 @@ impl Supervisor {
                 channels: HashMap::new(),
                 flushes: Vec::new(),
                 running: None,
+                attached: None,
                 stopping: Stopping::default(),
                 spec: spec.clone(),
             };
@@ -184,6 +197,36 @@ impl Supervisor {
         Ok(pid)
     }
 
+    /// Watches a process that runs already. Its end comes as an event.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn attach(&mut self, app: usize, process: Attached) -> Result<(), AppError> {
+        let what = || format!("watch process {}", process.pid);
+        let pidfd = process.pidfd().map_err(AppError::io(what()))?;
+        // SAFETY: an OwnedFd names the same open descriptor for as long as it lives.
+        let pidfd = unsafe { AsyncFd::register(pidfd) };
+        let pidfd = pidfd.map_err(|e| AppError::io(what())(e.into()))?;
+        let (pid, events) = (process.pid, self.events.clone());
+        tokio::spawn(async move {
+            match pidfd.readable().await {
+                Ok(_) => {
+                    let at = clock::monotonic_ns();
+                    // The receiver is gone only when the run is over.
+                    let _ = events.send(AppEvent::Gone { app, pid, at }).await;
+                }
+                Err(e) => tracing::error!("cannot wait for process {pid}: {e}"),
+            }
+        });
+        self.apps[app].attached = Some(process);
+        Ok(())
+    }
+
+    /// The process that is attached to, if it is one.
+    pub fn attached_pid(&self, app: usize) -> Option<u32> {
+        self.apps[app].attached.as_ref().map(|process| process.pid)
+    }
+
     /// Ends when everything that the apps have written until now has been read. It comes as
     /// events, which have to be taken meanwhile.
     pub fn caught_up(&self) -> impl Future<Output = ()> + use<> {
@@ -191,12 +234,25 @@ impl Supervisor {
         async move { flush(&all).await }
     }
 
-    /// Sends a signal to the app's process group. An app that does not run is left alone.
-    pub fn signal(&self, app: usize, signal: Signal) {
+    /// Sends a signal to the app's process group, or to the very process that is attached to. An app that does
+    /// not run is left alone.
+    ///
+    /// # Errors
+    /// A process that is attached to may not be signalled.
+    pub fn signal(&self, app: usize, signal: Signal) -> Result<(), AppError> {
+        if let Some(process) = self.apps[app].attached.as_ref().filter(|p| p.runs()) {
+            let what = format!("send {signal} to process {}", process.pid);
+            match process.signal(signal) {
+                // It has just ended, which its event tells.
+                Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {}
+                other => return other.map_err(AppError::io(what)),
+            }
+        }
         if let Some(pid) = self.pid(app) {
             // ESRCH: it has just ended, which its exit event tells.
             let _ = killpg(Pid::from_raw(pid as i32), signal);
         }
+        Ok(())
     }
 
     /// Kills an app and everything that it has started.
@@ -240,7 +296,8 @@ impl Managed {
         dir: &Path,
         events: &mpsc::Sender<AppEvent>,
     ) -> Result<(), AppError> {
-        for stream in Stream::BOTH {
+        let streams = if self.spec.attach.is_some() { &[][..] } else { &Stream::BOTH };
+        for stream in streams.iter().copied() {
             let channel = Channel::open(self.spec.stdio == model::Stdio::Socket)?;
             let path = dir.join(format!("{}.{}", self.spec.name, stream.name()));
             let reader = Reader::new(&channel, app, stream, &path, events.clone())?;

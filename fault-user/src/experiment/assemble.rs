@@ -27,7 +27,7 @@ use crate::report::model::{
 };
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
-use crate::scenario::model::Trigger;
+use crate::scenario::model::{App, Trigger};
 
 /// Judges the run and writes `events.jsonl`.
 pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDir) -> Report {
@@ -308,13 +308,14 @@ fn app_reports(state: &State<'_>, t0: u64) -> Vec<AppReport> {
         pid: a.pid,
         ready_ms: a.ready.map(|t| ms(t, t0)),
         exited_ms: a.exited.map(|t| ms(t, t0)),
-        status: status(a),
+        status: status(a, spec),
     })
     .collect()
 }
 
-fn status(app: &super::state::AppState) -> String {
+fn status(app: &super::state::AppState, spec: &App) -> String {
     match (&app.status, app.started) {
+        (None, Some(_)) if spec.attach.is_some() => "attached".into(),
         (Some(status), _) if app.asked_to_end => format!("ended by the run ({status})"),
         (Some(status), _) => status.clone(),
         (None, Some(_)) => "running".into(),
@@ -346,12 +347,14 @@ fn judge(report: &mut Report, state: &State<'_>, t0: u64) {
         .apps
         .iter()
         .zip(&report.apps)
-        .map(|(a, r)| AppFacts {
+        .zip(&state.scenario.apps)
+        .map(|((a, r), spec)| AppFacts {
             name: r.name.clone(),
             // What the run itself ended says nothing about the app.
             exit_code: a.exit_code.filter(|_| a.exited.is_some_and(|t| t <= end)),
             exited_ms: r.exited_ms,
-            asked_to_end: a.asked_to_end,
+            // How a process ended that was attached to, only its parent knows: it has not failed.
+            asked_to_end: a.asked_to_end || spec.attach.is_some(),
             status: r.status.clone(),
         })
         .collect();

@@ -206,7 +206,9 @@ fn perform(act: Act, stage: &mut Stage, state: &mut State<'_>, execs: &mut Execs
                     if stage.supervisor.runs(spec.app.0) {
                         state.apps[spec.app.0].signalled(signal);
                     }
-                    stage.supervisor.signal(spec.app.0, signal);
+                    if let Err(e) = stage.supervisor.signal(spec.app.0, signal) {
+                        state.fail(told(&e));
+                    }
                 }
                 Err(e) => state.fail(format!("signal {}: {e}", spec.signal)),
             }
@@ -274,13 +276,34 @@ fn check_flows(state: &mut State<'_>, timeline: &Timeline<'_>, now: u64) {
             if late && !fault.may_miss && !state.appeared[fault.flow.0] {
                 let why = format!(
                     "flow `{}` did not appear within {:?} of step `{}`: no connection matched it \
-                     (flow.within)",
-                    flow.name, flow.within, state.scenario.steps[step].name
+                     (flow.within){}",
+                    flow.name,
+                    flow.within,
+                    state.scenario.steps[step].name,
+                    open_sockets(state)
                 );
                 state.fail(why);
                 return;
             }
         }
+    }
+}
+
+/// The open sockets of all apps, for the message that none is the right one.
+fn open_sockets(state: &State<'_>) -> String {
+    const LISTED: usize = 20;
+    let open = state.sockets.iter().filter(|(_, socket)| socket.open);
+    let lines: Vec<String> = open
+        .filter_map(|(cookie, s)| {
+            Some(format!("\n  {} -> {} (cookie {cookie})", s.local?, s.remote?))
+        })
+        .collect();
+    match lines.len() {
+        0 => ". The apps have no open connection".into(),
+        n if n > LISTED => {
+            format!(". Open are:{}\n  and {} more", lines[..LISTED].concat(), n - LISTED)
+        }
+        _ => format!(". Open are:{}", lines.concat()),
     }
 }
 
@@ -297,6 +320,8 @@ fn over(
     let apps = || state.apps.iter().zip(&state.scenario.apps);
     let runs = |a: &super::state::AppState| a.started.is_some() && a.exited.is_none();
     let main_left = apps().any(|(a, spec)| spec.main && runs(a));
-    let any_runs = apps().any(|(a, _)| runs(a));
-    !main_left && !execs.any() && !timeline.anything_left(any_runs && main_left)
+    // Nobody waits for the end of what is attached to, but what it does may be waited for.
+    let nobody_main = !apps().any(|(_, spec)| spec.main);
+    let attached = nobody_main && apps().any(|(a, spec)| spec.attach.is_some() && runs(a));
+    !main_left && !execs.any() && !timeline.anything_left(main_left || attached)
 }

@@ -9,6 +9,7 @@
 
 mod actions;
 mod assemble;
+mod attach;
 mod counted;
 mod drive;
 mod ending;
@@ -38,6 +39,7 @@ use crate::report::OutDir;
 use crate::report::model::Report;
 use crate::scenario::Scenario;
 
+pub use attach::AttachError;
 pub use janitor::{Charge, tend};
 
 /// How a run is to be done.
@@ -69,6 +71,9 @@ pub enum RunError {
     /// Cgroups, output channels, users.
     #[error(transparent)]
     App(#[from] AppError),
+    /// Apps that run already.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     /// The scenario is too large.
     #[error(transparent)]
     Plan(#[from] PlanError),

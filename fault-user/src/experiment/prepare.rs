@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
-use super::{Options, RunError, actions, line};
+use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
@@ -68,6 +68,7 @@ pub async fn prepare(
     options: &Options,
     out: &OutDir,
 ) -> Result<Stage, RunError> {
+    let targets = attach::find(scenario)?;
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -96,7 +97,7 @@ pub async fn prepare(
     kernel.set_keeper(Box::new(keeper));
     let interfaces = attach_interfaces(&mut kernel).await?;
     let cgroup = RunCgroup::create(&name)?;
-    kernel.attach_cgroup(cgroup.open()?)?;
+    attach_cgroups(&mut kernel, &cgroup, &targets)?;
     let sender = Arc::new(actions::sender(&mut kernel)?);
     let (resets, reset_wanted) = mpsc::unbounded_channel();
     let line = match device {
@@ -109,8 +110,9 @@ pub async fn prepare(
     let apps_dir = out.path().join(write::APPS);
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
-    let (supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
+    let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     register_apps(&mut kernel, &plan, &supervisor)?;
+    attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -202,6 +204,49 @@ async fn attach_interfaces(
         kernel.attach_interface(&name, index, ethernet)?;
     }
     Ok(changes)
+}
+
+/// Watches what opens in the cgroups of all apps.
+fn attach_cgroups(
+    kernel: &mut Kernel,
+    run: &RunCgroup,
+    targets: &[attach::Target],
+) -> Result<(), RunError> {
+    let paths = targets.iter().map(|t| t.cgroup.clone()).chain([format!("/{}", run.name())]);
+    for path in attach::covering(paths.collect()) {
+        let directory = run.hierarchy().root().join(path.trim_start_matches('/'));
+        let what = format!("open the cgroup {}", directory.display());
+        let cgroup = std::fs::File::open(&directory).map_err(RunError::io(what))?;
+        kernel.attach_cgroup(cgroup)?;
+    }
+    Ok(())
+}
+
+/// Makes apps known that run already, with what they have open.
+fn attach_apps(
+    kernel: &mut Kernel,
+    scenario: &Scenario,
+    plan: (&Plan, &[Resolved]),
+    supervisor: &mut Supervisor,
+    targets: Vec<attach::Target>,
+) -> Result<(), RunError> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    kernel.attach_found()?;
+    for target in &targets {
+        match &target.process {
+            Some(process) => kernel.add_process(process.pid, target.app as u32)?,
+            None => kernel.add_app(target.cgroup_id, target.app as u32)?,
+        }
+    }
+    attach::take_in(kernel, scenario, plan, &targets, SLOTS)?;
+    for target in targets {
+        if let Some(process) = target.process {
+            supervisor.attach(target.app, process)?;
+        }
+    }
+    Ok(())
 }
 
 fn register_apps(

@@ -19,6 +19,10 @@ pub async fn start_apps(stage: &mut Stage, state: &mut State<'_>) -> bool {
         if !state.scenario.apps[app].autostart {
             continue;
         }
+        if state.scenario.apps[app].attach.is_some() {
+            state.attached(app, stage.supervisor.attached_pid(app));
+            continue;
+        }
         if !start(stage, state, app) || !ready(stage, state, app).await {
             return false;
         }
@@ -31,7 +35,7 @@ pub async fn start_apps(stage: &mut Stage, state: &mut State<'_>) -> bool {
 pub fn start(stage: &mut Stage, state: &mut State<'_>, app: usize) -> bool {
     match stage.supervisor.start(app) {
         Ok(pid) => {
-            state.started(app, pid);
+            state.started(app, Some(pid));
             true
         }
         Err(e) => {

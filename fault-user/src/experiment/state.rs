@@ -162,10 +162,10 @@ impl<'a> State<'a> {
     }
 
     /// An app was started.
-    pub fn started(&mut self, app: usize, pid: u32) {
+    pub fn started(&mut self, app: usize, pid: Option<u32>) {
         let now = clock::monotonic_ns();
         let state = &mut self.apps[app];
-        state.pid = Some(pid);
+        state.pid = pid;
         state.started = Some(now);
         // A step may start it again after it has ended.
         (state.exited, state.exit_code, state.status) = (None, None, None);
@@ -197,7 +197,24 @@ impl<'a> State<'a> {
                 state.exit_code = status.code();
                 state.status = Some(status.to_string().replace("exit status: ", "exit "));
             }
+            AppEvent::Gone { app, pid, at } => self.gone(app, pid, at, stage),
         }
+    }
+
+    /// What was attached to is there.
+    pub fn attached(&mut self, app: usize, pid: Option<u32>) {
+        self.started(app, pid);
+        self.apps[app].ready = self.apps[app].started;
+    }
+
+    /// What was attached to has ended: whoever gets its number is somebody else.
+    fn gone(&mut self, app: usize, pid: u32, at: u64, stage: &mut Stage) {
+        if let Err(e) = stage.kernel.remove_process(pid) {
+            self.fail(told(&e));
+        }
+        let state = &mut self.apps[app];
+        state.exited = Some(at);
+        state.status = Some("ended".into());
     }
 
     fn line(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) {
@@ -265,7 +282,7 @@ impl<'a> State<'a> {
         if let What::Closed { .. } = entry.what {
             self.open.remove(&entry.cookie);
         }
-        if let What::Opened { .. } = entry.what {
+        if let What::Opened { .. } | What::Found { .. } = entry.what {
             self.open.insert(entry.cookie);
             self.remember_comm(entry.pid);
             if entry.flow.is_none() {
@@ -280,9 +297,8 @@ impl<'a> State<'a> {
             entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
         {
             self.appeared[flow] = true;
-            if let Some(state) = state_of(&entry.what) {
-                self.news.push(News::Flow { flow, at: entry.ts, state });
-            }
+            let states = states_of(&entry.what).iter();
+            self.news.extend(states.map(|s| News::Flow { flow, at: entry.ts, state: *s }));
         }
         self.ledger.push(entry);
     }
@@ -291,7 +307,8 @@ impl<'a> State<'a> {
         let addresses = match entry.what {
             What::Opened { local, remote, .. }
             | What::Bound { local, remote }
-            | What::Established { local, remote, .. } => Some((local, remote)),
+            | What::Established { local, remote, .. }
+            | What::Found { local, remote, .. } => Some((local, remote)),
             What::Closed { .. } => None,
             _ => return,
         };
@@ -381,12 +398,14 @@ impl<'a> State<'a> {
     }
 }
 
-fn state_of(what: &What) -> Option<crate::scenario::model::FlowState> {
-    use crate::scenario::model::FlowState;
+fn states_of(what: &What) -> &'static [crate::scenario::model::FlowState] {
+    use crate::scenario::model::FlowState::{Closed, Established, Opened};
     match what {
-        What::Opened { .. } => Some(FlowState::Opened),
-        What::Established { .. } => Some(FlowState::Established),
-        What::Closed { .. } => Some(FlowState::Closed),
-        _ => None,
+        What::Opened { .. } => &[Opened],
+        What::Established { .. } => &[Established],
+        // Both were before anybody could wait for them.
+        What::Found { .. } => &[Opened, Established],
+        What::Closed { .. } => &[Closed],
+        _ => &[],
     }
 }

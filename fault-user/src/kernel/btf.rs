@@ -25,6 +25,9 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_REGS_FD", "pt_regs", "di"),
     ("OFF_TASK_PID", "task_struct", "pid"),
     ("OFF_TASK_TGID", "task_struct", "tgid"),
+    ("OFF_SND_NXT", "tcp_sock", "snd_nxt"),
+    ("OFF_SND_UNA", "tcp_sock", "snd_una"),
+    ("OFF_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
 ];
 
 /// Resolves all of them.

@@ -91,6 +91,10 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
+        What::Found { accepted, local, remote } => {
+            f.passive |= accepted;
+            addresses(f, e, local, remote);
+        }
         What::Closed { .. } => {
             f.closed.get_or_insert(e.ts);
         }

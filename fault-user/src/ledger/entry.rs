@@ -58,6 +58,8 @@ pub enum What {
     Bound { local: IpAddr, remote: IpAddr },
     /// The handshake is complete.
     Established { accepted: bool, local: IpAddr, remote: IpAddr },
+    /// It was open before the run, and is watched from now on.
+    Found { accepted: bool, local: IpAddr, remote: IpAddr },
     /// Reached TCP_CLOSE.
     Closed { snd_una: u32, snd_nxt: u32 },
     /// A packet left the socket.
@@ -150,7 +152,7 @@ impl Entry {
         let kind_no = r.u8(24);
         let kind = Kind::from_u8(kind_no).ok_or(DecodeError::Kind(kind_no))?;
         let want = match kind {
-            Kind::Opened | Kind::Bound | Kind::Established => SOCKET_EVENT_LEN,
+            Kind::Opened | Kind::Bound | Kind::Established | Kind::Found => SOCKET_EVENT_LEN,
             _ => EVENT_LEN,
         };
         if raw.len() != want {
@@ -188,6 +190,7 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
         Kind::Established => {
             What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }
         }
+        Kind::Found => What::Found { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) },
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),

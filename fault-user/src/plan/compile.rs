@@ -2,13 +2,14 @@
 
 use fault_common::rule::{CHAIN_LEN, MAX_FLOWS};
 use fault_common::table::{
-    ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW,
-    SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, Selector, v4,
+    ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_ACCEPT, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
+    SEL_FOLLOW, SEL_FOUND, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, SEL_UID, Selector,
+    v4,
 };
 
 use super::{MarkerPlan, Plan, rules};
 use crate::addr;
-use crate::scenario::model::{Flow, Marker, Protocol, Remote, Same, Scenario, Stdio};
+use crate::scenario::model::{Flow, Marker, Opened, Protocol, Remote, Same, Scenario, Stdio};
 
 /// A scenario that is valid but larger than the kernel tables.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -79,6 +80,9 @@ fn selector(scenario: &Scenario, flow: &Flow, index: u32, remote: Option<u32>) -
     set(SEL_REMOTE, remote.is_some());
     set(SEL_NTH, flow.nth.is_some());
     set(SEL_FOLLOW, flow.follow);
+    set(SEL_UID, flow.uid.is_some());
+    set(SEL_ACCEPT, flow.opened == Some(Opened::Accept));
+    set(SEL_FOUND, flow.is_open_already());
     let local = flow.local;
     set(SEL_LADDR, local.is_some_and(|l| l.ip.is_some()));
     set(SEL_LPORT, local.is_some_and(|l| l.port.is_some()));
@@ -102,6 +106,7 @@ fn selector(scenario: &Scenario, flow: &Flow, index: u32, remote: Option<u32>) -
         },
         lport: local.and_then(|l| l.port).unwrap_or(0).into(),
         laddr: local.and_then(|l| l.ip).map_or(v4(0), addr::words),
+        uid: flow.uid.unwrap_or(0),
     }
 }
 

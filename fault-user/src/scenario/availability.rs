@@ -26,66 +26,31 @@ pub enum Scope {
     Inner,
 }
 
-/// One key, or one value of a key.
+/// One key.
 struct Row {
     scope: Scope,
     key: &'static str,
-    /// `None`: the key as such.
-    value: Option<&'static str>,
     instead: &'static str,
 }
 
-const fn key(scope: Scope, key: &'static str, instead: &'static str) -> Row {
-    Row { scope, key, value: None, instead }
-}
+const UNAVAILABLE: &[Row] = &[Row {
+    scope: Scope::Flow,
+    key: "cgroup",
+    instead: "make it an [[app]] with this `cgroup`, and name that as the flow's `app`",
+}];
 
-const fn value(scope: Scope, key: &'static str, value: &'static str, instead: &'static str) -> Row {
-    Row { scope, key, value: Some(value), instead }
-}
-
-const ATTACH: &str = "this version starts its apps itself: give the `[[app]]` a `command`";
-const SELECT: &str = "this version picks flows by `remote`, `nth`, `local` and `opened_after`";
-
-const UNAVAILABLE: &[Row] = &[
-    key(Scope::App, "pid", ATTACH),
-    key(Scope::App, "process", ATTACH),
-    key(Scope::App, "cgroup", ATTACH),
-    key(Scope::Flow, "cgroup", SELECT),
-    key(Scope::Flow, "cookie", SELECT),
-    key(Scope::Flow, "fd", SELECT),
-    key(Scope::Flow, "uid", SELECT),
-    value(
-        Scope::Flow,
-        "opened",
-        "accept",
-        "this version has flows that the app opens itself: `opened = \"connect\"`",
-    ),
-];
-
-fn row(scope: Scope, key: &str, value: Option<&str>) -> Option<&'static Row> {
-    UNAVAILABLE.iter().find(|r| r.scope == scope && r.key == key && r.value == value)
+fn row(scope: Scope, key: &str) -> Option<&'static Row> {
+    UNAVAILABLE.iter().find(|r| r.scope == scope && r.key == key)
 }
 
 /// The problem with a key of the format that this version does not have, if it is one.
 pub fn refuse_key(scope: Scope, key: &str, at: Place) -> Option<Problem> {
-    let row = row(scope, key, None)?;
+    let row = row(scope, key)?;
     Some(Problem::new(at, format!("`{key}` is not available in this version"), row.instead))
-}
-
-/// The same for one value of a key.
-pub fn refuse_value(scope: Scope, key: &str, value: &str, at: Place) -> Option<Problem> {
-    let row = row(scope, key, Some(value))?;
-    let message = format!("`{key} = \"{value}\"` is not available in this version");
-    Some(Problem::new(at, message, row.instead))
 }
 
 /// Whether a table has a key that is refused here, so that nothing else need be said to be
 /// missing in it.
 pub fn any_refused(scope: Scope, table: &super::tree::Table) -> bool {
-    table.entries.iter().any(|e| row(scope, &e.key, None).is_some())
-}
-
-/// Whether this version takes a key of `[[flow]]`, or one value of it.
-pub fn flow_key_available(key: &str, value: Option<&str>) -> bool {
-    row(Scope::Flow, key, None).is_none() && row(Scope::Flow, key, value).is_none()
+    table.entries.iter().any(|e| row(scope, &e.key).is_some())
 }

@@ -30,7 +30,6 @@ mod written;
 use std::path::{Path, PathBuf};
 
 pub use self::address::{AddressError, parse_local, parse_remote};
-pub use self::availability::flow_key_available;
 pub use self::diagnostic::{Problem, ScenarioErrors, Source};
 pub use self::explain::{describe_step, explain};
 pub use self::model::Scenario;

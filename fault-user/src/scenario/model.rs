@@ -55,7 +55,10 @@ pub struct Scenario {
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
     pub name: String,
-    /// Program and arguments. Looked up in PATH when it has no slash, else relative to `cwd`.
+    /// What runs already and is attached to; `None`: the run starts `command`.
+    pub attach: Option<Attach>,
+    /// Program and arguments; empty for an app that is attached to. Looked up in PATH when it has no slash,
+    /// else relative to `cwd`.
     pub command: Vec<String>,
     pub env: BTreeMap<String, String>,
     /// Absolute; default: the scenario file's directory.
@@ -71,6 +74,19 @@ pub struct App {
     pub autostart: bool,
     pub outcomes: Option<Outcomes>,
     pub stdio: Stdio,
+}
+
+/// An app that runs before the run does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attach {
+    /// The process with this id, from 1.
+    Pid(i32),
+    /// The only process with this name or program, or else whose command line this regular expression
+    /// matches.
+    Process(String),
+    /// All processes in this cgroup and below: a path below the root of the cgroup2 hierarchy, or a name such as
+    /// `x.service`.
+    Cgroup(String),
 }
 
 /// What an app's stdout and stderr are connected to.
@@ -162,14 +178,28 @@ pub struct Flow {
     pub protocol: Protocol,
     /// The nth connection (from 1) opened to `remote` by `app`.
     pub nth: Option<u32>,
-    pub opened: Opened,
+    /// `None`: not said, which is `connect` unless another selector names the very socket.
+    pub opened: Option<Opened>,
     pub opened_after: Option<OpenedAfter>,
+    /// The socket with this SO_COOKIE, open when the run starts.
+    pub cookie: Option<u64>,
+    /// The socket that this descriptor of the app refers to when the run starts.
+    pub fd: Option<i32>,
+    /// Real user id of who connected; of a socket that is open already, the owner of its file.
+    pub uid: Option<u32>,
     /// How many sockets it may stand for at a time. Default 1.
     pub max_flows: u32,
     /// When its socket closes, the next one that matches takes the role.
     pub follow: bool,
     /// How long to wait for it to appear once a step needs it. Default 30 s.
     pub within: Duration,
+}
+
+impl Flow {
+    /// Whether it means sockets that are open when the run starts, and no other.
+    pub fn is_open_already(&self) -> bool {
+        self.cookie.is_some() || self.fd.is_some()
+    }
 }
 
 /// `remote = "host:port"`; the host is a name, an IPv4 or a (bracketed) IPv6 address, or `*`.
@@ -203,9 +233,8 @@ pub enum Protocol {
 }
 
 /// Who opened the connection, seen from the app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
-    #[default]
     Connect,
     Accept,
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Flow, Opened, Protocol, Socket, State};
-use crate::scenario;
 
 /// How a scenario names a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,24 +23,19 @@ pub fn assign(flows: &mut [Flow]) {
     }
     for flow in flows {
         let unique = count.get(&key(&flow.socket)).is_none_or(|n| *n == 1);
-        flow.selector = of(flow, unique, &scenario::flow_key_available);
+        flow.selector = of(flow, unique);
     }
 }
 
-/// The selector of one flow. `unique`: no other socket in sight has its addresses. `available`: whether this version
-/// has a key of `[[flow]]`, or a value of one.
-fn of(flow: &Flow, unique: bool, available: &dyn Fn(&str, Option<&str>) -> bool) -> Selector {
+/// The selector of one flow. `unique`: no other socket in sight has its addresses.
+fn of(flow: &Flow, unique: bool) -> Selector {
     let socket = &flow.socket;
-    let cookie = available("cookie", None);
+    // A UDP socket is known by its datagrams, whose addresses tell.
+    let cookie = socket.protocol == Protocol::Tcp;
     let remote = match remote_of(socket) {
         Ok(remote) => remote,
         Err(why) => return Selector::None(why),
     };
-    if flow.opened == Opened::Accept && !available("opened", Some("accept")) {
-        return Selector::None(
-            "the peer opened it, and this version picks what an app opens itself",
-        );
-    }
     if !unique && !cookie {
         return Selector::None("another socket has the same addresses");
     }

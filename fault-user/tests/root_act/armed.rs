@@ -47,7 +47,7 @@ fn know(cookie: u64, local: SocketAddr, remote: SocketAddr) -> Kernel {
         nth: 1,
         attempt: 1,
         state: 0,
-        _pad: 0,
+        uid: 0,
         role: 0,
         isn: 0,
         irs: 0,

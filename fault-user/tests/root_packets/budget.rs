@@ -20,6 +20,7 @@ fn each_program_is_verified_within_half_of_the_limit() {
         proto: 6,
         lport: 0,
         laddr: [0; 4],
+        uid: 0,
     };
     // The number of selectors is a constant to the verifier: it walks the loop that often.
     let mut selectors = vec![selector; MAX_SELECTORS as usize];

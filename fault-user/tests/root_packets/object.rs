@@ -147,5 +147,6 @@ fn selector() -> Selector {
         proto: 6,
         lport: 0,
         laddr: [0; 4],
+        uid: 0,
     }
 }

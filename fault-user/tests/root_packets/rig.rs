@@ -159,7 +159,7 @@ pub fn entry(socket: &Socket) -> SocketEntry {
         nth: socket.nth,
         attempt: 1,
         state: 0,
-        _pad: 0,
+        uid: 0,
         role: 0,
         isn: 0,
         irs: 0,

@@ -72,8 +72,10 @@ pub fn explain(error: &anyhow::Error) -> Code {
     }
     match error.downcast_ref() {
         Some(RunError::Plan(_)) => USAGE,
+        Some(RunError::Attach(e)) if e.is_usage() => USAGE,
+        Some(RunError::Attach(e)) if e.is_machine() => MACHINE,
         Some(RunError::Kernel(_) | RunError::Io { .. }) => MACHINE,
         Some(RunError::App(_) | RunError::Act(_) | RunError::Line { .. }) => MACHINE,
-        Some(RunError::Resolve { .. }) | None => RUN,
+        Some(RunError::Attach(_) | RunError::Resolve { .. }) | None => RUN,
     }
 }

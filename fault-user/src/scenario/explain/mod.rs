@@ -9,7 +9,8 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Flow, Host, Marker, OutcomeFormat, OutcomeSource, Same, Scenario, Stdio,
+    App, AppId, Attach, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario,
+    Stdio,
 };
 use super::units::format_duration;
 
@@ -52,8 +53,10 @@ fn section(out: &mut String, title: &str, entries: impl Iterator<Item = Entry>) 
 }
 
 fn app(app: &App) -> Entry {
-    let mut lines = vec![format!("{}: {}", app.name, command(&app.command))];
+    let what = app.attach.as_ref().map_or_else(|| command(&app.command), running);
+    let mut lines = vec![format!("{}: {what}", app.name)];
     lines.push(match (&app.ready, app.autostart) {
+        _ if app.attach.is_some() => "runs already; neither started, waited for nor ended".into(),
         (Some(ready), true) => format!(
             "started before t = 0; ready with the line \"{}\" within {}",
             ready.log.0.as_str(),
@@ -80,6 +83,14 @@ fn app(app: &App) -> Entry {
         lines.push("the run waits for its exit".into());
     }
     lines
+}
+
+fn running(attach: &Attach) -> String {
+    match attach {
+        Attach::Pid(pid) => format!("process {pid}"),
+        Attach::Process(name) => format!("the process `{name}`"),
+        Attach::Cgroup(path) => format!("the processes of the cgroup `{path}`"),
+    }
 }
 
 /// A command as a shell would show it.
@@ -132,6 +143,19 @@ fn picked(flow: &Flow, who: &str) -> String {
         let port = local.port.map_or(String::new(), |port| format!(" port {port}"));
         let _ = write!(text, " from {ip}{port}");
     }
+    if flow.opened == Some(Opened::Accept) {
+        text += ", accepted by it";
+    }
+    let numbers = [
+        ("cookie", flow.cookie),
+        ("descriptor", flow.fd.map(|fd| u64::from(fd.unsigned_abs()))),
+        ("user id", flow.uid.map(u64::from)),
+    ];
+    for (what, number) in numbers {
+        if let Some(number) = number {
+            let _ = write!(text, ", {what} {number}");
+        }
+    }
     if let Some(after) = &flow.opened_after {
         let log = match &after.log {
             Marker::Literal(text) => text.as_str(),
@@ -148,6 +172,12 @@ fn picked(flow: &Flow, who: &str) -> String {
 
 /// Whether the socket is known before its first packet, and why.
 fn exactness(scenario: &Scenario, flow: &Flow) -> (bool, &'static str) {
+    if flow.is_open_already() {
+        return (true, "the socket that is open when the run starts");
+    }
+    if flow.opened == Some(Opened::Accept) {
+        return (true, "picked when its handshake is complete, before its data");
+    }
     let piped = flow.app.is_some_and(|AppId(i)| scenario.apps[i].stdio == Stdio::Pipe);
     match flow.opened_after.as_ref().map(|after| &after.log) {
         Some(Marker::Regex(_)) => (false, "its SYN has left when the line is read"),

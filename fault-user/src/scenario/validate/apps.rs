@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Context, outcomes, read_each};
-use crate::scenario::availability::{Scope, any_refused};
+use super::{Context, attach, outcomes, read_each};
+use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{App, Ready, Stdio};
 use crate::scenario::names::identifier;
@@ -29,9 +29,11 @@ type Draft = (App, Option<bool>);
 /// The contract's default: the apps started at the beginning that have outcomes; if none of
 /// them has, all that are started at the beginning.
 fn resolve_main(drafts: Vec<Draft>) -> Vec<App> {
-    let any_outcomes = drafts.iter().any(|(app, _)| app.autostart && app.outcomes.is_some());
+    // What is attached to is not waited for.
+    let begins = |app: &App| app.autostart && app.attach.is_none();
+    let any_outcomes = drafts.iter().any(|(app, _)| begins(app) && app.outcomes.is_some());
     let resolve = |(app, main): Draft| {
-        let default = app.autostart && (app.outcomes.is_some() || !any_outcomes);
+        let default = begins(&app) && (app.outcomes.is_some() || !any_outcomes);
         App { main: main.unwrap_or(default), ..app }
     };
     drafts.into_iter().map(resolve).collect()
@@ -41,7 +43,8 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let problems = &mut cx.problems;
     let mut fields = Fields::of(problems, item, "an [[app]]", Scope::App, "[[app]]")?;
     let name = name(problems, &mut fields);
-    let command = command(problems, &mut fields, item);
+    let attach = attach::read(problems, &mut fields);
+    let command = command(problems, &mut fields, attach.is_present());
     let env = fields.field("env", |i| environment(problems, i)).or(BTreeMap::new());
     let cwd = fields.field("cwd", |i| values::text(problems, i, "cwd = \"data\"")).optional();
     let user = fields.field("user", |i| user(problems, i)).optional();
@@ -52,10 +55,13 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let stdio = fields.field("stdio", |i| values::choice(problems, i, &STDIO));
     let base_dir = cx.base_dir;
     let outcomes = fields.field("outcomes", |i| outcomes::read(problems, i, base_dir)).optional();
+    let fits = attach::fits(problems, &mut fields);
     fields.finish(problems);
+    fits.then_some(())?;
+    let attach = attach.optional()?;
     let app = App {
         name: name.good()?,
-        command: command.good()?,
+        command: command.or(Vec::new())?,
         env: env?,
         cwd: cwd?.map_or_else(|| base_dir.to_owned(), |dir| base_dir.join(dir)),
         user: user?,
@@ -65,6 +71,7 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
         autostart: autostart?,
         outcomes: outcomes?,
         stdio: stdio.or(Stdio::default())?,
+        attach,
     };
     Some((app, main?))
 }
@@ -77,14 +84,13 @@ fn name(problems: &mut Vec<Problem>, fields: &mut Fields<'_>) -> Field<String> {
     name
 }
 
-/// `command`, which only an app that is attached to would do without.
+/// `command`, which only an app that is attached to does without.
 fn command(
     problems: &mut Vec<Problem>,
     fields: &mut Fields<'_>,
-    item: Item<'_>,
+    attached: bool,
 ) -> Field<Vec<String>> {
     let command = fields.field("command", |i| values::command(problems, i));
-    let attached = item.node.as_table().is_some_and(|table| any_refused(Scope::App, table));
     if !command.is_present() && !attached {
         fields.missing(problems, "command", "command = [\"./sender\", \"--count\", \"20\"]");
     }

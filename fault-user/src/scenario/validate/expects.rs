@@ -154,6 +154,9 @@ fn log(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
     let app = narrowing_app(cx, fields);
     let within = fields.field("within", |i| values::positive_duration(&mut cx.problems, i));
     let of_step = of_step(cx, fields);
+    let help = "its output cannot be read: expect something of its flows, or of its outcomes";
+    let at = fields.at();
+    cx.must_be_started(app?, at, "`log` is about output", help).then_some(())?;
     Some(ExpectWhat::Log {
         log: log.good()?,
         app: app?,
@@ -164,6 +167,8 @@ fn log(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
 
 fn exit(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<ExpectWhat> {
     let app = cx.needed_app(fields);
+    let help = "only its parent is told how a process ends: leave the [[expect]] out";
+    cx.must_be_started(app, fields.at(), "`exit` is a status", help).then_some(())?;
     // Ended by signal N counts as 128 + N, as in a shell.
     let code = fields.field("exit", |i| values::small(&mut cx.problems, i, 0, 255));
     let code = i32::try_from(code.good()?).ok()?;

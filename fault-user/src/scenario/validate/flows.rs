@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fault_common::rule::MAX_FLOWS;
 
-use super::{Context, read_each};
+use super::{Context, read_each, running};
 use crate::scenario::address::{self, AddressError};
-use crate::scenario::availability::{Scope, any_refused, refuse_value};
+use crate::scenario::availability::{Scope, any_refused};
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{
     AppId, Flow, Local, Marker, Opened, OpenedAfter, Pattern, Protocol, Remote, Same,
@@ -23,6 +23,11 @@ const WITHIN: Duration = Duration::from_secs(30);
 const MAX_SOCKETS: u32 = 1024;
 /// Bytes that the kernel can look for in a line of output.
 const MAX_LITERAL: usize = 256;
+
+/// TOML has no larger number; the kernel counts cookies up from 1.
+const MAX_COOKIE: u64 = i64::MAX as u64;
+/// The keys of which a flow needs at least one.
+const SELECTORS: [&str; 6] = ["remote", "local", "opened_after", "cookie", "fd", "uid"];
 
 const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
 const OPENED: [(&str, Opened); 2] = [("connect", Opened::Connect), ("accept", Opened::Accept)];
@@ -48,14 +53,17 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
     let remote = fields.field("remote", |i| remote(problems, i));
     let local = fields.field("local", |i| local(problems, i));
     let nth = fields.field("nth", |i| values::small(problems, i, 1, u32::MAX));
-    let protocol = fields.field("protocol", |i| word(problems, i, &PROTOCOLS));
-    let opened = fields.field("opened", |i| word(problems, i, &OPENED));
+    let protocol = fields.field("protocol", |i| values::choice(problems, i, &PROTOCOLS));
+    let opened = fields.field("opened", |i| values::choice(problems, i, &OPENED));
     let after = fields.field("opened_after", |i| opened_after(problems, i));
+    let cookie = fields.field("cookie", |i| values::integer(problems, i, 1, MAX_COOKIE));
+    let fd = fields.field("fd", |i| values::small(problems, i, 0, i32::MAX as u32));
+    // 2^32 - 1 is no user.
+    let uid = fields.field("uid", |i| values::small(problems, i, 0, u32::MAX - 1));
     let max_flows = fields.field("max_flows", |i| values::small(problems, i, 1, MAX_SOCKETS));
     let follow = fields.field("follow", |i| values::boolean(problems, i));
     let within = fields.field("within", |i| values::positive_duration(problems, i));
-    let selected = remote.is_present() || local.is_present() || after.is_present();
-    let fits = combination(cx, &mut fields, item, app, selected);
+    let fits = combination(cx, &mut fields, item, app) && running::fits(cx, &mut fields, app);
     fields.finish(&mut cx.problems);
     fits.then_some(())?;
     Some(Flow {
@@ -65,8 +73,11 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
         local: local.optional()?,
         protocol: protocol.or(Protocol::default())?,
         nth: nth.optional()?,
-        opened: opened.or(Opened::default())?,
+        opened: opened.optional()?,
         opened_after: after.optional()?,
+        cookie: cookie.optional()?,
+        fd: fd.optional()?.and_then(|fd| i32::try_from(fd).ok()),
+        uid: uid.optional()?,
         max_flows: max_flows.or(1)?,
         follow: follow.or(false)?,
         within: within.or(WITHIN)?,
@@ -79,12 +90,12 @@ fn combination(
     fields: &mut Fields<'_>,
     item: Item<'_>,
     app: Option<Option<AppId>>,
-    selected: bool,
 ) -> bool {
     let mut found = Vec::new();
     let [nth, after] = ["nth", "opened_after"].map(|key| fields.entry(key));
     let remote = fields.entry("remote");
-    if let (Some(nth), None) = (nth, remote) {
+    let accepted = fields.entry("opened").is_some_and(|e| e.node.as_str() == Some("accept"));
+    if let (Some(nth), None, false) = (nth, remote, accepted) {
         let help = "add the remote whose connections are counted, for example \
                     `remote = \"chat.example:443\"`";
         found.push(Problem::new(nth.key_at, "`nth` needs `remote`", help).relational());
@@ -103,7 +114,8 @@ fn combination(
         found.push(Problem::new(after.key_at, "`opened_after` needs `app`", help).relational());
     }
     let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Flow, t));
-    if !selected && nth.is_none() && !refused {
+    let selected = fields.present(&SELECTORS);
+    if selected.is_empty() && nth.is_none() && !accepted && !refused {
         let help = "add `remote`, `local` or `opened_after`; a flow without a selector would be \
                     every connection there is";
         let problem = Problem::new(fields.at(), "a [[flow]] needs a selector", help);
@@ -130,18 +142,6 @@ fn report<T>(
     parsed: Result<T, AddressError>,
 ) -> Option<T> {
     parsed.map_err(|error| wrong_value(problems, item, &error.why, &error.help)).ok()
-}
-
-/// A choice of which some words may not be available.
-fn word<T: Copy>(problems: &mut Problems, item: Item<'_>, choices: &[(&str, T)]) -> Option<T> {
-    let refused = |word: &str| refuse_value(Scope::Flow, item.key, word, item.at());
-    if let Some(problem) = item.node.as_str().and_then(refused) {
-        problems.push(problem);
-        return None;
-    }
-    let available = |word: &str| refused(word).is_none();
-    let choices: Vec<_> = choices.iter().copied().filter(|(word, _)| available(word)).collect();
-    values::choice(problems, item, &choices)
 }
 
 fn opened_after(problems: &mut Problems, item: Item<'_>) -> Option<OpenedAfter> {

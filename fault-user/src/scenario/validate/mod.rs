@@ -3,12 +3,14 @@
 //! A scenario is built only if there is no problem at all.
 
 mod apps;
+mod attach;
 mod expects;
 mod faults;
 mod flows;
 mod line;
 mod metrics;
 mod outcomes;
+mod running;
 mod steps;
 mod text;
 mod timeline;
@@ -39,6 +41,8 @@ struct Context<'b> {
     steps: Names,
     /// For each app: whether it has an `[app.outcomes]`, right or wrong.
     app_outcomes: Vec<bool>,
+    /// For each app: the key that makes it one that is attached to.
+    attached: Vec<Option<&'static str>>,
     /// For each flow: whether it says that it is UDP.
     udp: Vec<bool>,
     /// The delay line, if it could be read.
@@ -65,6 +69,16 @@ impl Context<'_> {
             fields.missing(&mut self.problems, "app", &example);
         }
         app
+    }
+
+    /// Reports a use of an app that only those have which the run starts; whether it may be used so.
+    fn must_be_started(&mut self, app: Option<AppId>, at: Place, what: &str, help: &str) -> bool {
+        let Some(AppId(app)) = app else { return true };
+        let Some(Some(key)) = self.attached.get(app) else { return true };
+        let name = self.apps.name(app);
+        let message = format!("{what}, and the app `{name}` runs already (`{key}`)");
+        self.problems.push(Problem::new(at, message, help));
+        false
     }
 
     fn app_example(&self) -> String {
@@ -99,6 +113,7 @@ pub fn document(
         flows: Names::gather(&mut problems, "flow", flows, None),
         steps: Names::gather(&mut problems, "step", steps, Some(|i| format!("step-{}", i + 1))),
         app_outcomes: apps.iter().map(|n| has_key(n, "outcomes")).collect(),
+        attached: apps.iter().map(attach::key_of).collect(),
         udp: flows.iter().map(|n| says(n, "protocol", "udp")).collect(),
         line: head.line,
         duration: head.duration.flatten(),

@@ -57,7 +57,7 @@ fn actions(
     let signal = fields.field("signal", |i| signal(cx, i));
     let start = fields.field("start", |i| cx.apps.resolve(&mut cx.problems, i));
     let stop = fields.field("stop", |i| cx.apps.resolve(&mut cx.problems, i));
-    let fits = combination(cx, fields, &start, &stop);
+    let fits = combination(cx, fields, &start, &stop) && of_the_run(cx, &start, &stop);
     fits.then_some(())?;
     Some(Step {
         name: given?.unwrap_or_else(|| cx.steps.name(index).to_owned()),
@@ -101,6 +101,20 @@ fn combination(
     cx.problems.len() == before
 }
 
+/// What runs already is neither started nor ended by the run.
+fn of_the_run(cx: &mut Context<'_>, start: &Field<usize>, stop: &Field<usize>) -> bool {
+    let mut fits = true;
+    if let Field::Good(app, at) = start {
+        let help = "leave `start` out: it is there from the beginning";
+        fits &= cx.must_be_started(Some(AppId(*app)), *at, "`start` starts an app", help);
+    }
+    if let Field::Good(app, at) = stop {
+        let help = "to end it nevertheless: `signal = { app = \"...\", name = \"TERM\" }`";
+        fits &= cx.must_be_started(Some(AppId(*app)), *at, "`stop` ends an app", help);
+    }
+    fits
+}
+
 fn clear(cx: &mut Context<'_>, item: Item<'_>) -> Option<Clear> {
     const EXAMPLE: &str = "`clear = true` lifts everything, `clear = [\"FLOW\"]` one flow's faults";
     match &item.node.value {
@@ -138,7 +152,19 @@ fn signal(cx: &mut Context<'_>, item: Item<'_>) -> Option<SignalSpec> {
     if !number.is_present() {
         fields.missing(&mut cx.problems, "name", "name = \"KILL\"");
     }
+    let at = fields.at();
     fields.finish(&mut cx.problems);
+    if let Some(AppId(index)) = app
+        && cx.attached.get(index) == Some(&Some("cgroup"))
+    {
+        let message = format!(
+            "`signal` goes to a process, and the app `{}` is a cgroup",
+            cx.apps.name(index)
+        );
+        let help = "attach to one process with `pid` or `process`, or signal it with `exec`";
+        cx.problems.push(Problem::new(at, message, help));
+        return None;
+    }
     Some(SignalSpec { app: app?, signal: number.good()? })
 }
 

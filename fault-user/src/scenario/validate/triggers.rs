@@ -76,7 +76,11 @@ fn after_step(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> 
 fn after_log(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
     let log = fields.field("log", |i| values::pattern(&mut cx.problems, i, "log = \"connected\""));
     let app = fields.field("app", |i| cx.apps.resolve(&mut cx.problems, i)).optional();
-    Some(Trigger::Log { log: log.good()?, app: app?.map(AppId) })
+    let app = app?.map(AppId);
+    let help =
+        "its output cannot be read: wait for a state of a flow, or for an outcome from a file";
+    cx.must_be_started(app, fields.at(), "`log` waits for output", help).then_some(())?;
+    Some(Trigger::Log { log: log.good()?, app })
 }
 
 fn after_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {

@@ -1,15 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scenario;
 use crate::sockets::inventory::testing::flow;
-
-fn all(_: &str, _: Option<&str>) -> bool {
-    true
-}
-
-fn none(_: &str, _: Option<&str>) -> bool {
-    false
-}
 
 fn lines(selector: Selector) -> String {
     match selector {
@@ -22,7 +15,7 @@ fn lines(selector: Selector) -> String {
 fn scenario_with(lines: &str) -> String {
     let name = lines.lines().find_map(|l| l.strip_prefix("name = ")).unwrap();
     format!(
-        "schema = 1\nduration = \"5s\"\n[[app]]\nname = \"app\"\ncommand = [\"true\"]\n{lines}\
+        "schema = 1\nduration = \"5s\"\n[[app]]\nname = \"app\"\npid = 1\n{lines}\
          [[step]]\nat = \"0s\"\nfaults = [{{ flow = {name}, drop = 1.0 }}]\n"
     )
 }
@@ -36,32 +29,35 @@ fn accepted(lines: &str) -> scenario::model::Flow {
 }
 
 #[test]
-fn both_addresses_pick_it() {
-    let text = lines(of(&flow(sample(), 1), true, &none));
+fn addresses_and_cookie_pick_it() {
+    let text = lines(of(&flow(sample(), 1), true));
     assert_eq!(
         text,
-        "[[flow]]\nname = \"app-4711\"\nremote = \"10.0.0.2:443\"\nlocal = \"10.0.0.1:5000\"\n"
+        "[[flow]]\nname = \"app-4711\"\nremote = \"10.0.0.2:443\"\nlocal = \"10.0.0.1:5000\"\ncookie = 4711\n"
     );
-    assert_eq!(accepted(&text).local, Some(scenario::parse_local("10.0.0.1:5000").unwrap()));
+    let read = accepted(&text);
+    assert_eq!(read.local, Some(scenario::parse_local("10.0.0.1:5000").unwrap()));
+    assert_eq!(read.cookie, Some(4711));
 }
 
 #[test]
-fn a_version_that_knows_cookies_is_given_one() {
-    let text = lines(of(&flow(sample(), 1), false, &all));
-    assert!(text.ends_with("cookie = 4711\n"), "{text}");
-    assert!(matches!(of(&flow(sample(), 1), false, &none), Selector::None(_)));
+fn the_cookie_tells_two_of_the_same_addresses_apart_but_not_in_udp() {
+    assert!(lines(of(&flow(sample(), 1), false)).ends_with("cookie = 4711\n"));
+    let udp = flow(Socket { protocol: Protocol::Udp, ..sample() }, 1);
+    assert!(!lines(of(&udp, true)).contains("cookie"));
+    assert!(matches!(of(&udp, false), Selector::None(_)));
 }
 
 #[test]
 fn what_an_app_accepted_says_so() {
     let mut server = flow(sample(), 1);
     server.opened = Opened::Accept;
-    assert!(lines(of(&server, true, &all)).contains("opened = \"accept\"\n"));
-    assert!(matches!(of(&server, true, &none), Selector::None(why) if why.contains("peer")));
+    let text = lines(of(&server, true));
+    assert_eq!(accepted(&text).opened, Some(scenario::model::Opened::Accept), "{text}");
     server.opened = Opened::Unknown;
-    let text = lines(of(&server, true, &none));
+    let text = lines(of(&server, true));
     assert!(text.contains("# not known"), "{text}");
-    accepted(&text);
+    assert_eq!(accepted(&text).opened, None);
 }
 
 #[test]
@@ -69,7 +65,7 @@ fn what_is_no_connection_has_no_selector() {
     let with = |change: &dyn Fn(&mut Socket)| {
         let mut socket = sample();
         change(&mut socket);
-        of(&flow(socket, 1), true, &all)
+        of(&flow(socket, 1), true)
     };
     let refused = [
         with(&|s| s.state = State::Listen),
@@ -85,11 +81,11 @@ fn what_is_no_connection_has_no_selector() {
 
 #[test]
 fn two_sockets_of_the_same_addresses_are_not_told_apart_by_them() {
-    let twice = [flow(sample(), 1), flow(Socket { cookie: 2, ..sample() }, 1)];
+    let udp = Socket { protocol: Protocol::Udp, ..sample() };
+    let twice = [flow(udp.clone(), 1), flow(Socket { cookie: 2, ..udp }, 1)];
     let mut flows = twice.clone();
     assign(&mut flows);
-    let cookies = scenario::flow_key_available("cookie", None);
-    assert!(flows.iter().all(|f| matches!(f.selector, Selector::Lines(_)) == cookies));
+    assert!(flows.iter().all(|f| matches!(f.selector, Selector::None(_))));
     // One that is over does not count: its addresses are free.
     let mut flows = twice;
     flows[1].socket.state = State::TimeWait;
@@ -111,12 +107,12 @@ proptest! {
         prop_assume!(local.port() > 0 && remote.port() > 0);
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
         // What the cookie may be is for the scenario to say; no kernel counts beyond 2^63.
-        let socket = Socket { protocol, local, remote: Some(remote), cookie: cookie >> 1, ..sample() };
+        let socket = Socket { protocol, local, remote: Some(remote), cookie: (cookie >> 1).max(1), ..sample() };
         let mut flow = flow(socket, 1);
         if let crate::sockets::Holders::Known(holders) = &mut flow.holders {
             std::sync::Arc::make_mut(&mut holders[0].process).comm = comm;
         }
-        let read = accepted(&lines(of(&flow, true, &scenario::flow_key_available)));
+        let read = accepted(&lines(of(&flow, true)));
         let host = scenario::model::Host::Ip(remote.ip());
         prop_assert_eq!(read.remote, Some(scenario::model::Remote { host, port: remote.port() }));
         let expected = scenario::model::Local { ip: Some(local.ip()), port: Some(local.port()) };

@@ -1,0 +1,146 @@
+//! Which open socket is which flow. Pure: sockets and selectors in, roles or a reason out.
+
+use std::net::SocketAddr;
+
+use super::AttachError;
+use crate::experiment::prepare::Resolved;
+use crate::scenario::model::{self, Flow, Local, Scenario};
+use crate::sockets::{self, Protocol, Socket};
+
+/// Names of the processes through which people are logged in: OpenSSH, which has several since 9.8.
+const SSH: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
+/// Sockets that a message lists.
+const LISTED: usize = 20;
+
+/// An open socket of an app.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// Index of the app.
+    pub app: usize,
+    /// The app's process that holds it, and with which descriptor.
+    pub holder: &'a sockets::Holder,
+    pub socket: &'a Socket,
+    pub remote: SocketAddr,
+    /// The peer opened it.
+    pub accepted: bool,
+}
+
+impl Candidate<'_> {
+    /// For messages: whose it is, where it leads, and what picks it.
+    pub fn line(&self) -> String {
+        let process = &self.holder.process;
+        let by = if self.accepted { ", accepted" } else { "" };
+        let (local, remote) = (self.socket.local, self.remote);
+        let picks = match self.socket.protocol {
+            Protocol::Tcp => format!("cookie = {}", self.socket.cookie),
+            Protocol::Udp => format!("local = \"{local}\""),
+        };
+        let (comm, pid, fd) = (process.comm.escape_debug(), process.pid, self.holder.fd);
+        format!("  {picks}   # {comm}[{pid}] fd {fd}: {local} -> {remote}{by}")
+    }
+}
+
+/// Whose sockets are hit only if they are named by cookie.
+pub fn protected(process: &sockets::Process) -> Option<&'static str> {
+    if process.pid.cast_unsigned() == std::process::id() {
+        return Some("flowfault itself");
+    }
+    SSH.contains(&process.comm.as_str()).then_some("sshd, through which somebody is logged in")
+}
+
+/// Gives each socket the index of its flow: the first that matches and has room, as the kernel side does with
+/// what opens later. UDP flows are only checked, a socket's next datagram gives it the flow.
+///
+/// # Errors
+/// A flow that would be more sockets than it may, or others than are meant.
+pub fn choose<'r>(
+    scenario: &Scenario,
+    remotes: impl Fn(usize) -> Option<&'r Resolved>,
+    candidates: &[Candidate<'_>],
+) -> Result<Vec<Option<usize>>, AttachError> {
+    let mut roles: Vec<Option<usize>> = vec![None; candidates.len()];
+    for (index, flow) in scenario.flows.iter().enumerate() {
+        let remote = remotes(index);
+        let of_flow = |c: &Candidate<'_>| matches(flow, remote, c);
+        let free = candidates.iter().zip(&roles).enumerate();
+        let free = free.filter(|(_, (c, role))| role.is_none() && of_flow(c));
+        let meant: Vec<usize> = free.map(|(i, _)| i).collect();
+        check(flow, &meant, candidates)?;
+        if flow.protocol == model::Protocol::Tcp {
+            meant.into_iter().for_each(|i| roles[i] = Some(index));
+        }
+    }
+    Ok(roles)
+}
+
+fn check(flow: &Flow, meant: &[usize], all: &[Candidate<'_>]) -> Result<(), AttachError> {
+    let name = || flow.name.clone();
+    let found: Vec<&Candidate<'_>> = meant.iter().map(|i| &all[*i]).collect();
+    if found.is_empty() && flow.is_open_already() {
+        let of_app = all.iter().filter(|c| flow.app.is_none_or(|app| app.0 == c.app));
+        return Err(AttachError::NoMatch { flow: name(), sockets: list(of_app) });
+    }
+    let whose = |c: &&Candidate<'_>| Some((protected(&c.holder.process)?, c.line()));
+    if flow.cookie.is_none()
+        && let Some((whose, socket)) = found.iter().find_map(whose)
+    {
+        return Err(AttachError::Protected { flow: name(), whose, socket });
+    }
+    let sockets = || list(found.iter().copied());
+    match flow.nth {
+        // UDP counts who sends first, and none of these has sent yet while anybody counted.
+        Some(_) if !found.is_empty() && flow.protocol == model::Protocol::Tcp => {
+            Err(AttachError::NotCounted { flow: name(), sockets: sockets() })
+        }
+        None if found.len() > flow.max_flows as usize => {
+            Err(AttachError::TooMany { flow: name(), max: flow.max_flows, sockets: sockets() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A line for each, but not for thousands.
+pub fn list<'a>(candidates: impl IntoIterator<Item = &'a Candidate<'a>>) -> Vec<String> {
+    let mut lines: Vec<String> = candidates.into_iter().map(Candidate::line).collect();
+    let more = lines.len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.truncate(LISTED);
+        lines.push(format!("  and {more} more"));
+    }
+    lines
+}
+
+fn matches(flow: &Flow, remote: Option<&Resolved>, c: &Candidate<'_>) -> bool {
+    let protocol = match flow.protocol {
+        model::Protocol::Tcp => Protocol::Tcp,
+        model::Protocol::Udp => Protocol::Udp,
+    };
+    let opened = match flow.opened {
+        Some(model::Opened::Accept) => c.accepted,
+        Some(model::Opened::Connect) => !c.accepted,
+        // The very socket is named.
+        None => !c.accepted || flow.is_open_already() || names_both_ends(flow),
+    };
+    let socket = c.socket;
+    opened
+        && protocol == socket.protocol
+        && flow.app.is_none_or(|app| app.0 == c.app)
+        && remote.is_none_or(|r| r.is(c.remote.ip(), c.remote.port()))
+        && flow.local.is_none_or(|l| is_local(l, socket.local))
+        && flow.cookie.is_none_or(|cookie| cookie == socket.cookie)
+        && flow.fd.is_none_or(|fd| fd == c.holder.fd)
+        && flow.uid.is_none_or(|uid| uid == socket.uid)
+}
+
+fn names_both_ends(flow: &Flow) -> bool {
+    flow.remote.is_some() && flow.local.is_some_and(|local| local.port.is_some())
+}
+
+fn is_local(local: Local, address: SocketAddr) -> bool {
+    let ip = local.ip.is_none_or(|ip| ip.to_canonical() == address.ip().to_canonical());
+    ip && local.port.is_none_or(|port| port == address.port())
+}
+
+#[cfg(test)]
+#[path = "choose_tests.rs"]
+mod tests;

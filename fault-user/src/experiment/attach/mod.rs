@@ -1,0 +1,18 @@
+//! Apps that run already: which processes they are, which of their open sockets is which flow, and how the kernel
+//! side comes to know both.
+//!
+//! ```text
+//! targets (/proc, pidfd, cgroups) ─► hooks on their cgroups ─► open (a look at all sockets)
+//!                                          └► what opens later         └► choose (pure) ─► taken in
+//! ```
+//!
+//! The hooks come before the look, so that no socket opens between the two unseen.
+
+mod choose;
+mod error;
+mod open;
+mod targets;
+
+pub use error::AttachError;
+pub use open::take_in;
+pub use targets::{Target, covering, find};

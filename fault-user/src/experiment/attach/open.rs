@@ -1,0 +1,153 @@
+//! The open sockets of apps that run already are looked at, given their flows, and taken in.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+
+use fault_common::event::NO_FLOW;
+use fault_common::table::{Found, SOCKET_ACCEPTED};
+
+use super::choose::{self, Candidate};
+use super::{AttachError, Target};
+use crate::addr;
+use crate::experiment::prepare::Resolved;
+use crate::kernel::{Kernel, Taken};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::scenario::model::{Flow, Opened};
+use crate::sockets::{self, Inventory, Protocol, Request, State};
+
+/// Who may hold what: app by process id, the first app that has it.
+type Owners = BTreeMap<i32, usize>;
+
+/// Takes in all open sockets of the targets. The hooks that see others open are attached already.
+///
+/// # Errors
+/// See [`AttachError`]; nothing has been done to any socket then.
+pub fn take_in(
+    kernel: &mut Kernel,
+    scenario: &Scenario,
+    (plan, remotes): (&Plan, &[Resolved]),
+    targets: &[Target],
+    slots: u32,
+) -> Result<(), AttachError> {
+    let mut owners = Owners::new();
+    for target in targets {
+        for pid in target.pids() {
+            owners.entry(pid).or_insert(target.app);
+        }
+    }
+    let inventory = sockets::look(&Request { all: true, ..Request::default() })?;
+    let candidates = candidates(&inventory, &owners);
+    let remote_of = |flow: usize| {
+        scenario.flows.get(flow)?.remote.as_ref()?;
+        remotes.get(plan.selectors.get(flow)?.remote as usize)
+    };
+    let roles = choose::choose(scenario, remote_of, &candidates)?;
+    listeners(kernel, scenario, &inventory, &owners)?;
+    for (candidate, role) in candidates.iter().zip(&roles) {
+        if kernel.take_in(&found(candidate, *role))? == Taken::NoRoom {
+            let app = scenario.apps[candidate.app].name.clone();
+            return Err(AttachError::NoRoom { app, max: slots });
+        }
+    }
+    still_there(scenario, &candidates, &roles)
+}
+
+fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidate<'a>> {
+    let own = inventory.flows.iter().filter(|f| f.namespace == inventory.namespace);
+    let listening: HashSet<SocketAddr> =
+        own.clone().filter(|f| f.socket.state == State::Listen).map(|f| f.socket.local).collect();
+    let live = own.filter(|flow| flow.socket.is_live());
+    live.filter_map(|flow| {
+        let mut holders = flow.holders.known().iter();
+        let holder = holders.find(|h| owners.contains_key(&h.process.pid))?;
+        let accepted = match flow.opened {
+            sockets::Opened::Accept => true,
+            sockets::Opened::Connect => false,
+            // Nobody connects from a port that is listened at.
+            sockets::Opened::Unknown => is_listened_at(&listening, flow.socket.local),
+        };
+        Some(Candidate {
+            app: owners[&holder.process.pid],
+            holder,
+            socket: &flow.socket,
+            remote: flow.socket.remote?,
+            accepted,
+        })
+    })
+    .collect()
+}
+
+fn is_listened_at(listening: &HashSet<SocketAddr>, local: SocketAddr) -> bool {
+    let any = [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
+    let any = any.map(|ip| SocketAddr::new(ip, local.port()));
+    listening.contains(&local) || any.iter().any(|any| listening.contains(any))
+}
+
+fn found(candidate: &Candidate<'_>, role: Option<usize>) -> Found {
+    let (socket, index) = (candidate.socket, |flow: usize| flow as u32);
+    Found {
+        cookie: socket.cookie,
+        pid_tgid: u64::from(candidate.holder.process.pid.cast_unsigned()) << 32,
+        laddr: addr::words(socket.local.ip()),
+        raddr: addr::words(candidate.remote.ip()),
+        lport: socket.local.port().into(),
+        rport: candidate.remote.port().into(),
+        app: candidate.app as u32,
+        flow: role.map_or(NO_FLOW, index),
+        // One selector for each flow, in their order.
+        role: role.map_or(0, |flow| index(flow) + 1),
+        state: if candidate.accepted { SOCKET_ACCEPTED } else { 0 },
+        proto: match socket.protocol {
+            Protocol::Tcp => libc::IPPROTO_TCP as u32,
+            Protocol::Udp => libc::IPPROTO_UDP as u32,
+        },
+        uid: socket.uid,
+    }
+}
+
+/// Tells the kernel side where the apps listen, if a flow may be what they accept.
+fn listeners(
+    kernel: &mut Kernel,
+    scenario: &Scenario,
+    inventory: &Inventory,
+    owners: &Owners,
+) -> Result<(), AttachError> {
+    let accepts = |f: &&Flow| f.opened == Some(Opened::Accept) && !f.is_open_already();
+    let Some(flow) = scenario.flows.iter().find(accepts) else { return Ok(()) };
+    let own = inventory.flows.iter().filter(|f| f.namespace == inventory.namespace);
+    let listening: Vec<_> = own.filter(|f| f.socket.state == State::Listen).collect();
+    for listener in &listening {
+        let local = listener.socket.local;
+        let mut holders = listener.holders.known().iter();
+        let Some(holder) = holders.find(|h| owners.contains_key(&h.process.pid)) else { continue };
+        let (pid, app) = (holder.process.pid, owners[&holder.process.pid]);
+        if let Some(whose) = choose::protected(&holder.process) {
+            let (flow, socket) = (flow.name.clone(), format!("  {local}, which listens"));
+            return Err(AttachError::Protected { flow, whose, socket });
+        }
+        let same = listening.iter().filter(|other| other.socket.local == local);
+        let others = same.filter_map(|other| other.holders.first()).map(|h| h.process.pid);
+        if let Some(pid) = others.into_iter().find(|pid| owners.get(pid) != Some(&app)) {
+            let (flow, app) = (flow.name.clone(), scenario.apps[app].name.clone());
+            return Err(AttachError::SharedListener { flow, app, local, pid });
+        }
+        kernel.add_listener(local.ip(), local.port(), app as u32, pid.cast_unsigned())?;
+    }
+    Ok(())
+}
+
+/// A socket that was closed between the look and its being taken in never tells of its end.
+fn still_there(
+    scenario: &Scenario,
+    candidates: &[Candidate<'_>],
+    roles: &[Option<usize>],
+) -> Result<(), AttachError> {
+    let again = sockets::look(&Request { all: true, ..Request::default() })?;
+    let there: HashSet<u64> = again.flows.iter().map(|flow| flow.socket.cookie).collect();
+    let gone = candidates.iter().zip(roles).find_map(|(c, role)| {
+        let flow = scenario.flows.get((*role)?)?;
+        (!there.contains(&c.socket.cookie)).then(|| (flow.name.clone(), c.line()))
+    });
+    gone.map_or(Ok(()), |(flow, socket)| Err(AttachError::Closed { flow, socket }))
+}
