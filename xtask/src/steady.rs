@@ -6,7 +6,7 @@
 //! that fails then as well has failed. What passed only then is named at the end, for somebody
 //! to look at, and more than a few of these are a failure: then it is not the machine.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::exec;
 
-/// How many tests of one program may need it.
+/// How many modules of one program may need it. The tests of a module often look at what one run
+/// has brought, and fail together.
 const UNSTEADY: usize = 3;
 /// How often each is tried again.
 const TRIES: u32 = 2;
@@ -40,8 +41,9 @@ pub fn command(args: &Args) -> Result<()> {
         Row::Failed(failed) => failed,
     };
     let name = args.program.file_name().unwrap_or_default().to_string_lossy();
+    let modules: BTreeSet<&str> = failed.iter().map(|test| module(test)).collect();
     ensure!(
-        failed.len() <= UNSTEADY,
+        modules.len() <= UNSTEADY,
         "{} tests of {name} failed: {}",
         failed.len(),
         failed.join(", ")
@@ -106,7 +108,7 @@ struct Seen {
     /// Between the last `failures:` and the result.
     listing: bool,
     /// Names in the list, which comes last; before it there is another with what they printed.
-    names: BTreeMap<String, ()>,
+    names: BTreeSet<String>,
     ended: bool,
 }
 
@@ -120,13 +122,17 @@ impl Seen {
         } else if let Some(name) = line.strip_prefix("    ").filter(|_| self.listing)
             && is_name(name)
         {
-            self.names.insert(name.to_owned(), ());
+            self.names.insert(name.to_owned());
         }
     }
 
     fn failed(&self) -> Vec<String> {
-        self.names.keys().cloned().collect()
+        self.names.iter().cloned().collect()
     }
+}
+
+fn module(test: &str) -> &str {
+    test.rsplit_once("::").map_or(test, |(module, _)| module)
 }
 
 /// Whether it can be the path of a test.
@@ -178,6 +184,12 @@ mod tests {
         let tries = std::env::temp_dir().join(format!("tries-{}", std::process::id()));
         assert_eq!(fs::read_to_string(&tries).unwrap().len(), TRIES as usize);
         fs::remove_file(tries).unwrap();
+    }
+
+    #[test]
+    fn tests_of_one_module_fail_together() {
+        let row = row(&["a::b", "a::c", "a::d", "a::e"]);
+        run("module", &format!("[ \"$1\" = --exact ] && exit 0\n{row}")).unwrap();
     }
 
     #[test]

@@ -38,7 +38,7 @@ const MEMORY_MIB: u32 = 1024;
 const LIMITS: Limits = Limits {
     boot: Duration::from_secs(120),
     silence: Duration::from_secs(240),
-    total: Duration::from_secs(1800),
+    total: Duration::from_secs(5400),
 };
 
 #[derive(clap::Args)]

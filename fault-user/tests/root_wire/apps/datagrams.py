@@ -29,7 +29,8 @@ def endpoints(names, attach):
 def pour(sends):
     """COUNT datagrams over each of these, in turn. From one CPU: a veth reorders the packets of a
     thread that moves to another, because each has a backlog."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[os.getpid() % len(cpus)]})
     begun = time.monotonic()
     for number in range(COUNT):
         if (left := begun + number * PACE - time.monotonic()) > 0:

@@ -105,9 +105,10 @@ def serve(connection, port):
 
 
 def one_cpu():
-    """For this thread: a veth reorders the packets of one that moves to another CPU, because each
-    has a backlog."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    """For this thread, and another for another: a veth reorders the packets of one that moves to
+    another CPU, because each has a backlog."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[threading.get_native_id() % len(cpus)]})
 
 
 def drawn(udp, peer, count, size, us):
