@@ -54,7 +54,7 @@ enum Command {
     Steady(steady::Args),
     /// What this machine has and lacks
     Doctor,
-    /// Exactly what CI runs: lint, then all tests
+    /// Exactly what CI runs: .ci/run
     Ci,
 }
 
@@ -70,7 +70,8 @@ fn main() -> ExitCode {
         Command::Lint => lint::command(),
         Command::Steady(args) => steady::command(&args),
         Command::Doctor => doctor::command(),
-        Command::Ci => lint::command().and_then(|()| test::command(&test::Args::default())),
+        Command::Ci => cargo::root()
+            .and_then(|root| exec::run(&mut std::process::Command::new(root.join(".ci/run")))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use crate::exec::{self, Raise};
 use crate::test_binaries::{PRIVILEGED, privileged, targets};
 use crate::{build, cargo, run, setup};
 
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub struct Args {
     /// Only what needs no privileges
     #[arg(long, conflicts_with_all = ["root", "all"])]

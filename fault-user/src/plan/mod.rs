@@ -21,6 +21,7 @@ use crate::scenario::model::{Line, Remote};
 
 pub use crate::scenario::model::{Backend, Reject, Side, Via};
 pub use compile::{PlanError, compile};
+pub(crate) use rules::when;
 pub use stack::Stack;
 pub use table_set::{Lent, Tables};
 

@@ -150,7 +150,8 @@ fn hook_rule(id: u32, spec: &FaultSpec) -> Option<Rule> {
     })
 }
 
-fn when(segment: Option<Segment>) -> Option<u32> {
+/// The `WHEN_*` condition of a rule of the packet programs; `None`: they cannot tell.
+pub fn when(segment: Option<Segment>) -> Option<u32> {
     Some(match segment {
         None => WHEN_ANY,
         Some(Segment::Syn) => WHEN_SYN,

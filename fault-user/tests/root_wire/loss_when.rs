@@ -127,7 +127,7 @@ fn pure_acknowledgements_are_lost_and_nothing_else() {
     // The hook judges them. What is acknowledged late is sent again: no byte of it was lost, so
     // no data was faulted.
     let fault = outcome.fault(0, "ingress");
-    assert!(fault.matched > 100, "{}", fault.matched);
+    assert!(fault.matched > 20, "{}", fault.matched);
     binomial("lost", fault.acted as usize, fault.matched as usize, 0.5);
     assert!(fault.matched <= outcome.flow.ingress.packets);
 }

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use fault_common::fate::{Delay, Distribution, Fault, Model, Segment};
-use fault_common::rule::{
-    CHAIN_LEN, Chain, DELAY, Rule, VIA_FQ, WHEN_ACK_ONLY, WHEN_ANY, WHEN_DATA, WHEN_RST, WHEN_SYN,
-    WHEN_SYN_ACK,
-};
+use fault_common::fate::{Delay, Distribution, Fault, Model};
+use fault_common::rule::{CHAIN_LEN, Chain, DELAY, Rule, VIA_FQ};
 
 use super::LineError;
-use crate::plan::{Plan, RulePlan, Via, What};
+use crate::plan::{Plan, RulePlan, Via, What, when};
 use crate::scenario::model::unfit_for_fq;
 
 /// fq has the longest time that it waits (its horizon) in microseconds, in 32 bits.
@@ -72,24 +69,14 @@ fn delay(fault: &Fault) -> Result<(u64, u32), &'static str> {
     if u128::from(mean) > LONGEST.as_nanos() {
         return Err("it is longer than fq can wait (70 minutes)");
     }
-    Ok((mean, means(fault.when.segment)))
-}
-
-fn means(segment: Option<Segment>) -> u32 {
-    match segment {
-        // A FIN has been refused.
-        None | Some(Segment::Fin) => WHEN_ANY,
-        Some(Segment::Syn) => WHEN_SYN,
-        Some(Segment::SynAck) => WHEN_SYN_ACK,
-        Some(Segment::Data) => WHEN_DATA,
-        Some(Segment::AckOnly) => WHEN_ACK_ONLY,
-        Some(Segment::Rst) => WHEN_RST,
-    }
+    let when = when(fault.when.segment).ok_or("the packet programs cannot tell which it means")?;
+    Ok((mean, when))
 }
 
 #[cfg(test)]
 mod tests {
-    use fault_common::fate::{Pulse, When};
+    use fault_common::fate::{Pulse, Segment, When};
+    use fault_common::rule::{WHEN_ANY, WHEN_SYN};
 
     use super::*;
 

@@ -1,10 +1,12 @@
-//! A packet socket at the far end of a cable: what really came over it.
+//! Packet sockets: what really came over a cable.
 
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
+
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::netns::{CABLE, Netns};
 
@@ -18,67 +20,100 @@ pub struct Seen {
     pub payload: usize,
 }
 
-/// A capture that goes on.
-pub struct Capture {
+/// A capture that goes on, and what it makes of a frame.
+pub struct Capture<T = Seen> {
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<Vec<Seen>>,
+    reader: JoinHandle<Vec<T>>,
 }
 
+/// Room for all that a test sends: a packet socket whose buffer is full loses packets.
+const BUFFER: usize = 512 << 20;
 const ETH_HEADER: usize = 14;
 
 impl Capture {
     /// Starts to watch what arrives at the cable's end in this namespace.
     pub fn start(netns: &Netns) -> Self {
+        Self::on(netns, CABLE, |frame, at_ms| {
+            let (source_port, payload) = tcp(frame)?;
+            Some(Seen { at_ms, source_port, payload })
+        })
+    }
+}
+
+impl<T: Send + 'static> Capture<T> {
+    /// Starts to watch what arrives on this interface: frames that `parse` knows, with the time (ms
+    /// since 1970) at which they were read.
+    pub fn on(netns: &Netns, interface: &str, parse: fn(&[u8], f64) -> Option<T>) -> Self {
+        let open = || -> std::io::Result<OwnedFd> {
+            let socket = packet_socket()?;
+            bind(&socket, nix::net::if_::if_nametoindex(interface)? as i32)?;
+            Ok(socket)
+        };
         let socket = netns.within(open).expect("root may open packet sockets");
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let reader = std::thread::spawn(move || read(&socket, &flag));
+        let reader = std::thread::spawn(move || read(&socket, &flag, parse));
         Self { stop, reader }
     }
 
     /// Ends it; what was seen, in order.
-    pub fn finish(self) -> Vec<Seen> {
+    pub fn finish(self) -> Vec<T> {
         self.stop.store(true, Ordering::Relaxed);
         self.reader.join().expect("the reader does not panic")
     }
 }
 
-fn open() -> std::io::Result<OwnedFd> {
-    let check = |r: i32| if r < 0 { Err(std::io::Error::last_os_error()) } else { Ok(r) };
-    let protocol = (libc::ETH_P_ALL as u16).to_be();
+/// A packet socket that gets nothing yet; reading from it waits for 20 ms.
+pub fn packet_socket() -> std::io::Result<OwnedFd> {
     // SAFETY: plain numbers; the result is checked and owned.
     let socket = unsafe {
-        let fd = check(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(protocol)))?;
+        let fd = check(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0))?;
         OwnedFd::from_raw_fd(fd)
     };
-    let name = std::ffi::CString::new(CABLE).expect("no NUL in it");
-    // SAFETY: a NUL-terminated name.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    // SAFETY: all zeros is a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = protocol;
-    address.sll_ifindex = index as i32;
-    let timeout = libc::timeval { tv_sec: 0, tv_usec: 20_000 };
-    // SAFETY: each pointer goes with the size of what it points to, which lives until return.
-    unsafe {
-        let length = size_of_val(&address) as u32;
-        check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
-        let length = size_of_val(&timeout) as u32;
-        let option = (&raw const timeout).cast();
-        check(libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVTIMEO,
-            option,
-            length,
-        ))?;
-    }
+    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+    let wait = nix::sys::time::TimeVal::new(0, 20_000);
+    setsockopt(&socket, sockopt::ReceiveTimeout, &wait)?;
     Ok(socket)
 }
 
+/// Lets it get all of an interface's packets; with 0 those of all interfaces.
+pub fn bind(socket: &OwnedFd, ifindex: i32) -> std::io::Result<()> {
+    // SAFETY: all zeros is a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_ifindex = ifindex;
+    // SAFETY: the address goes with its size, and lives until return.
+    unsafe {
+        let length = size_of_val(&address) as u32;
+        check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
+    }
+    Ok(())
+}
+
+/// What the socket itself had to throw away would be taken for a fault (packet(7)).
+pub fn lost_nothing(socket: &OwnedFd) {
+    let mut counts = [0u32; 2];
+    let mut length = size_of_val(&counts) as u32;
+    // SAFETY: struct tpacket_stats is two words, and that is the size given.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            counts.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!((result, counts[1]), (0, 0), "the capture lost packets");
+}
+
+fn check(result: i32) -> std::io::Result<i32> {
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+}
+
 /// Reads until told to stop and nothing more comes for 20 ms.
-fn read(socket: &OwnedFd, stop: &AtomicBool) -> Vec<Seen> {
+fn read<T>(socket: &OwnedFd, stop: &AtomicBool, parse: fn(&[u8], f64) -> Option<T>) -> Vec<T> {
     let (mut seen, mut buffer) = (Vec::new(), vec![0u8; 1 << 17]);
     loop {
         // SAFETY: all zeros is a valid sockaddr_ll.
@@ -93,16 +128,15 @@ fn read(socket: &OwnedFd, stop: &AtomicBool) -> Vec<Seen> {
             let error = std::io::Error::last_os_error();
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
             if stop.load(Ordering::Relaxed) {
+                lost_nothing(socket);
                 return seen;
             }
             continue;
         };
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let at_ms = since.expect("the clock is after 1970").as_secs_f64() * 1e3;
-        if from.sll_pkttype != libc::PACKET_OUTGOING
-            && let Some((source_port, payload)) = tcp(&buffer[..got])
-        {
-            seen.push(Seen { at_ms, source_port, payload });
+        if from.sll_pkttype != libc::PACKET_OUTGOING {
+            seen.extend(parse(&buffer[..got], at_ms));
         }
     }
 }

@@ -96,12 +96,12 @@ impl Scene {
 
     /// Watches what arrives at the server.
     pub fn tap_peer(&self) -> Tap {
-        Tap::start(self.peers(), if self.place.is_lo() { "lo" } else { CABLE })
+        wiretap::tap(self.peers(), if self.place.is_lo() { "lo" } else { CABLE })
     }
 
     /// Watches what arrives at the client, before any fault at its ingress.
     pub fn tap_client(&self) -> Tap {
-        Tap::start(&self.lab.near, if self.place.is_lo() { "lo" } else { CABLE })
+        wiretap::tap(&self.lab.near, if self.place.is_lo() { "lo" } else { CABLE })
     }
 
     fn script(&self, name: &str, text: &str) -> String {

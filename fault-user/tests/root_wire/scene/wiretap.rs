@@ -1,14 +1,8 @@
 //! A packet socket that keeps all of each TCP packet, and the streams in them.
 
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::SystemTime;
-
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use nix::sys::socket::{setsockopt, sockopt};
 
+use crate::lab::capture::Capture;
 use crate::lab::netns::Netns;
 
 /// "Congestion experienced" (RFC 3168, 5).
@@ -33,101 +27,14 @@ pub struct Packet {
 }
 
 /// A capture that goes on.
-pub struct Tap {
-    stop: Arc<AtomicBool>,
-    reader: JoinHandle<Vec<Packet>>,
+pub type Tap = Capture<Packet>;
+
+/// Starts to watch what arrives on this interface.
+pub fn tap(netns: &Netns, interface: &str) -> Tap {
+    Capture::on(netns, interface, tcp)
 }
 
-/// Room for all that a test sends: a packet socket whose buffer is full loses packets.
-const BUFFER: usize = 512 << 20;
-
-impl Tap {
-    /// Starts to watch what arrives on this interface.
-    pub fn start(netns: &Netns, interface: &str) -> Self {
-        let socket = netns.within(|| open(interface)).expect("root may open packet sockets");
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        Self { stop, reader: std::thread::spawn(move || read(&socket, &flag)) }
-    }
-
-    /// Ends it; what was seen, in order.
-    pub fn finish(self) -> Vec<Packet> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.reader.join().expect("the reader does not panic")
-    }
-}
-
-fn open(interface: &str) -> std::io::Result<OwnedFd> {
-    let check = |r: i32| if r < 0 { Err(std::io::Error::last_os_error()) } else { Ok(r) };
-    let protocol = (libc::ETH_P_ALL as u16).to_be();
-    // SAFETY: plain numbers; the result is checked and owned.
-    let socket = unsafe {
-        let fd = check(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0))?;
-        OwnedFd::from_raw_fd(fd)
-    };
-    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
-    let wait = nix::sys::time::TimeVal::new(0, 20_000);
-    setsockopt(&socket, sockopt::ReceiveTimeout, &wait)?;
-    // SAFETY: all zeros is a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = protocol;
-    address.sll_ifindex = nix::net::if_::if_nametoindex(interface)? as i32;
-    // SAFETY: the address goes with its size, and lives until return.
-    unsafe {
-        let length = size_of_val(&address) as u32;
-        check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
-    }
-    Ok(socket)
-}
-
-/// Reads until told to stop and nothing more comes for 20 ms.
-fn read(socket: &OwnedFd, stop: &AtomicBool) -> Vec<Packet> {
-    let (mut seen, mut buffer) = (Vec::new(), vec![0u8; 1 << 17]);
-    loop {
-        // SAFETY: all zeros is a valid sockaddr_ll.
-        let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        let mut length = size_of_val(&from) as u32;
-        // SAFETY: buffer and address are ours, with their sizes.
-        let got = unsafe {
-            let (to, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-            libc::recvfrom(socket.as_raw_fd(), to, size, 0, (&raw mut from).cast(), &raw mut length)
-        };
-        let Ok(got) = usize::try_from(got) else {
-            let error = std::io::Error::last_os_error();
-            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
-            if stop.load(Ordering::Relaxed) {
-                lost_nothing(socket);
-                return seen;
-            }
-            continue;
-        };
-        if from.sll_pkttype != libc::PACKET_OUTGOING {
-            seen.extend(tcp(&buffer[..got]));
-        }
-    }
-}
-
-/// What the socket itself had to throw away would be taken for a fault (packet(7)).
-fn lost_nothing(socket: &OwnedFd) {
-    let mut counts = [0u32; 2];
-    let mut length = size_of_val(&counts) as u32;
-    // SAFETY: struct tpacket_stats is two words, and that is the size given.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_STATISTICS,
-            counts.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    };
-    assert_eq!((result, counts[1]), (0, 0), "the capture lost packets");
-}
-
-fn tcp(frame: &[u8]) -> Option<Packet> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let at_ms = since.expect("the clock is after 1970").as_secs_f64() * 1e3;
+fn tcp(frame: &[u8], at_ms: f64) -> Option<Packet> {
     // Flipped headers make packets that cannot be read; others are none of ours.
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     let ecn = match packet.net? {

@@ -1,7 +1,7 @@
 //! A packet socket that keeps the headers of each TCP and UDP packet, with the kernel's time.
 
 use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use nix::sys::socket::{
 };
 
 use super::packet::{Eye, Packet, Seen};
+use crate::lab::capture;
 use crate::lab::netns::{CABLE, Netns};
 
 /// A capture that goes on.
@@ -19,8 +20,6 @@ pub struct Tap {
     reader: JoinHandle<Vec<Packet>>,
 }
 
-/// Room for all that a test sends: a packet socket whose buffer is full loses packets.
-const BUFFER: usize = 512 << 20;
 /// Bytes that are kept of a packet: headers, with what these tests write at the beginning of a
 /// payload.
 const KEPT: usize = 192;
@@ -53,26 +52,10 @@ fn index(interface: &str) -> Option<i32> {
 }
 
 fn open() -> std::io::Result<OwnedFd> {
-    let check = |r: i32| if r < 0 { Err(std::io::Error::last_os_error()) } else { Ok(r) };
-    // SAFETY: plain numbers; the result is checked and owned.
-    let socket = unsafe {
-        let fd = check(libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0))?;
-        OwnedFd::from_raw_fd(fd)
-    };
-    setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+    let socket = capture::packet_socket()?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    let wait = nix::sys::time::TimeVal::new(0, 20_000);
-    setsockopt(&socket, sockopt::ReceiveTimeout, &wait)?;
     with_offload(&socket)?;
-    // SAFETY: all zeros is a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    // SAFETY: the address goes with its size, and lives until return.
-    unsafe {
-        let length = size_of_val(&address) as u32;
-        check(libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length))?;
-    }
+    capture::bind(&socket, 0)?;
     Ok(socket)
 }
 
@@ -111,7 +94,7 @@ fn read(socket: &OwnedFd, stop: &AtomicBool, at: impl Fn(i32) -> Eye) -> Vec<Pac
         let seen_at = Seen { at_ns, outgoing, eye: at(from.sll_ifindex), cut: cut.into() };
         seen.extend(Packet::parse(&buffer[OFFLOAD..length], seen_at));
     }
-    assert_eq!(dropped(socket), 0, "the capture is whole");
+    capture::lost_nothing(socket);
     seen
 }
 
@@ -130,24 +113,4 @@ fn time(control: nix::Result<impl Iterator<Item = ControlMessageOwned>>) -> u64 
     });
     let at = stamp.expect("the socket stamps its packets");
     at.tv_sec() as u64 * 1_000_000_000 + at.tv_nsec() as u64
-}
-
-/// Packets that found no room, from packet(7)'s PACKET_STATISTICS.
-fn dropped(socket: &OwnedFd) -> u32 {
-    const PACKET_STATISTICS: i32 = 6;
-    let mut stats = [0u32; 2];
-    let mut length = size_of_val(&stats) as u32;
-    // SAFETY: a tpacket_stats is two numbers; pointer and length fit.
-    let asked = unsafe {
-        let to = stats.as_mut_ptr().cast();
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            PACKET_STATISTICS,
-            to,
-            &raw mut length,
-        )
-    };
-    assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-    stats[1]
 }
