@@ -178,7 +178,8 @@ fn bind(row: &mut Datagrams, tuple: &Tuple) {
 }
 
 /// The flow counts and gets its name. There is no handshake to wait for: it is open at once.
-#[inline(always)]
+/// A function of its own for its stack frame: the chain of calls that parses has its own.
+#[inline(never)]
 fn begin(id: u64, socket: &mut SocketEntry, laddr: Addr, lport: u32) {
     learn::name(socket, IPPROTO_UDP, laddr, lport);
     learn::opened(id, socket, IPPROTO_UDP, laddr);

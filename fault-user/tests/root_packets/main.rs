@@ -16,3 +16,4 @@ mod oracle;
 mod packet;
 mod rig;
 mod ring;
+mod stack;
