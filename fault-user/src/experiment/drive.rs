@@ -84,7 +84,7 @@ async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
 pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
     match input {
         Input::App(event) => state.app_event(event, stage),
-        Input::Events(batch) => state.batch(batch, stage),
+        Input::Events(batch) => state.batch(&batch, stage),
         Input::Interface(change) => interface(change, stage, state),
         Input::Reset(reached) => actions::limit_reached(stage, state, reached),
         Input::Stop(signal) => state.interrupted = Some(signal),

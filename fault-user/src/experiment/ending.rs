@@ -30,7 +30,7 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
         reader.finish();
     }
     while let Ok(batch) = stage.batches.try_recv() {
-        state.batch(batch, stage);
+        state.batch(&batch, stage);
     }
     while let Ok(event) = stage.app_events.try_recv() {
         state.app_event(event, stage);

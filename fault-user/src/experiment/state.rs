@@ -269,9 +269,9 @@ impl<'a> State<'a> {
     }
 
     /// Takes in events of the kernel.
-    pub fn batch(&mut self, batch: Batch, stage: &mut Stage) {
-        for raw in batch {
-            match Entry::decode(&raw) {
+    pub fn batch(&mut self, batch: &Batch, stage: &mut Stage) {
+        for raw in batch.iter() {
+            match Entry::decode(raw) {
                 Ok(entry) => self.entry(entry, stage),
                 Err(e) => self.fail(format!("an event of the kernel side cannot be read: {e}")),
             }

@@ -12,8 +12,43 @@ use tokio::sync::mpsc;
 use super::Kernel;
 use super::error::KernelError;
 
-/// Raw records, in ring order. Decoding is the ledger's.
-pub type Batch = Vec<Box<[u8]>>;
+/// Raw records, in ring order, one behind the other: an allocation for each would cost more than
+/// reading it. Decoding is the ledger's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    /// Where each record ends.
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    /// One without records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The records.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+}
 
 /// Records per batch at most: keeps the controller's loop responsive under load.
 const BATCH: usize = 4096;
@@ -91,7 +126,7 @@ fn consume(mut ring: RingBuf<MapData>, tx: &mpsc::UnboundedSender<Batch>, stop: 
         while batch.len() < BATCH
             && let Some(item) = ring.next()
         {
-            batch.push(Box::from(&*item));
+            batch.push(&item);
         }
         let drained = batch.len() < BATCH;
         if !batch.is_empty() && tx.send(batch).is_err() {
@@ -112,5 +147,20 @@ fn wait(ring: &RingBuf<MapData>) {
         && e != nix::errno::Errno::EINTR
     {
         tracing::warn!("waiting for events: {e}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_out_as_they_went_in() {
+        let records: [&[u8]; 4] = [b"one", b"", b"three", b"4"];
+        let mut batch = Batch::new();
+        assert!(batch.is_empty() && batch.iter().next().is_none());
+        records.iter().for_each(|r| batch.push(r));
+        assert_eq!(batch.len(), 4);
+        assert_eq!(batch.iter().collect::<Vec<_>>(), records);
     }
 }

@@ -98,9 +98,9 @@ impl Outlet for Plumbing {
 }
 
 /// The record as the ring would hold it.
-fn bytes_of(event: &Event) -> Box<[u8]> {
+fn bytes_of(event: &Event) -> &[u8] {
     let p = std::ptr::from_ref(event).cast::<u8>();
     // SAFETY: an Event has no padding (asserted in fault_common::layout), so all of its bytes
     // are initialised.
-    Box::from(unsafe { std::slice::from_raw_parts(p, size_of::<Event>()) })
+    unsafe { std::slice::from_raw_parts(p, size_of::<Event>()) }
 }

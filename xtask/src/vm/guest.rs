@@ -39,7 +39,11 @@ impl Machine<'_> {
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
         let (accelerator, cpu) =
             if self.kvm { ("kvm", "host") } else { ("tcg,thread=multi", EMULATED) };
+        if let Ok(icount) = std::env::var("ICOUNT") {
+            qemu.args(["-accel", "tcg,thread=single", "-cpu", cpu, "-icount", &icount]);
+        } else {
         qemu.args(["-accel", accelerator, "-cpu", cpu]);
+        }
         qemu.args(["-m", &self.memory_mib.to_string(), "-smp", &self.cpus.to_string()]);
         qemu.args(["-display", "none", "-no-reboot", "-nic", "none"]);
         qemu.arg("-kernel").arg(self.image).arg("-initrd").arg(self.initramfs);
