@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use super::guest::Ending;
+use super::guest::{Drive, Ending};
 use super::init::Work;
 use super::{Host, LIMITS, Line, Results, judge, payload};
 use crate::setup;
@@ -21,7 +21,7 @@ pub fn bench(line: Line, programs: &[PathBuf], command: &str) -> Result<()> {
     setup::ensure_guests()?;
     let built = programs.iter().map(PathBuf::as_path).collect();
     let programs = payload::Programs { built, data: Vec::new() };
-    let host = Host::new(line, &programs, false)?;
+    let host = Host::new(line, &programs, Drive::HostClock)?;
     let command = format!("echo '{BEGIN}'; {command}; status=$?; echo '{END}'; exit $status");
     let guest = host.guest(&Work::Command(&command))?;
     let results: Results<'_> = vec![(&guest, guest.run(LIMITS))];

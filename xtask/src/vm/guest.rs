@@ -22,13 +22,27 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// it at every kmalloc. The rest is what emulation lacks, and would warn of.
 const EMULATED: &str = "Haswell-v4,-cx16,-pcid,-x2apic,-tsc-deadline,-invpcid,-spec-ctrl";
 
+/// What drives a guest, and its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drive {
+    /// /dev/kvm.
+    Kvm,
+    /// Emulation, as fast as it goes, by the host's clock: for who sits before it, and for
+    /// benchmarks.
+    HostClock,
+    /// Emulation by a clock that counts instructions, one a ns: to the guest, a machine of constant
+    /// speed, however busy the host is. While all of its processors wait, the clock jumps to the
+    /// next timer. Both processors share one thread of the host.
+    Instructions,
+}
+
 /// A machine to start: what differs between guests.
 pub struct Machine<'a> {
     pub image: &'a Path,
     pub initramfs: &'a Path,
     pub memory_mib: u32,
     pub cpus: u32,
-    pub kvm: bool,
+    pub drive: Drive,
 }
 
 impl Machine<'_> {
@@ -37,21 +51,29 @@ impl Machine<'_> {
     pub fn command(&self) -> Command {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
-        let (accelerator, cpu) =
-            if self.kvm { ("kvm", "host") } else { ("tcg,thread=multi", EMULATED) };
-        if let Ok(icount) = std::env::var("ICOUNT") {
-            qemu.args(["-accel", "tcg,thread=single", "-cpu", cpu, "-icount", &icount]);
-        } else {
+        let (accelerator, cpu) = match self.drive {
+            Drive::Kvm => ("kvm", "host"),
+            Drive::HostClock => ("tcg,thread=multi", EMULATED),
+            Drive::Instructions => ("tcg,thread=single", EMULATED),
+        };
         qemu.args(["-accel", accelerator, "-cpu", cpu]);
+        if self.drive == Drive::Instructions {
+            // 2^0 ns each.
+            qemu.args(["-icount", "shift=0,sleep=off"]);
         }
         qemu.args(["-m", &self.memory_mib.to_string(), "-smp", &self.cpus.to_string()]);
         qemu.args(["-display", "none", "-no-reboot", "-nic", "none"]);
         qemu.arg("-kernel").arg(self.image).arg("-initrd").arg(self.initramfs);
         // A panic restarts at once, which ends QEMU. The watchdogs' reports end the run, too.
-        // The TSC is calibrated against a timer that the host's load delays: a factor of eight was
-        // seen. Guests that lose time make delays look too long.
-        let line = "console=ttyS0 panic=-1 quiet loglevel=5 printk.time=1 clocksource=hpet tsc=unstable rdinit=/init";
-        qemu.args(["-append", line]);
+        // By the host's clock, the TSC is calibrated against a timer that the host's load delays: a
+        // factor of eight was seen. Guests that lose time make delays look too long.
+        let clock = match self.drive {
+            Drive::Instructions => "clocksource=tsc tsc=reliable",
+            Drive::Kvm | Drive::HostClock => "clocksource=hpet tsc=unstable",
+        };
+        let line =
+            format!("console=ttyS0 panic=-1 quiet loglevel=5 printk.time=1 {clock} rdinit=/init");
+        qemu.args(["-append", &line]);
         qemu
     }
 }

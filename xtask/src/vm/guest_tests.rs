@@ -76,7 +76,7 @@ fn qemu_dies_with_the_thread_that_started_it() {
         initramfs: Path::new("/i"),
         memory_mib: 1,
         cpus: 1,
-        kvm: false,
+        drive: Drive::Instructions,
     };
     let command = machine.command();
     let words: Vec<_> = command.get_args().map(|w| w.to_string_lossy().into_owned()).collect();

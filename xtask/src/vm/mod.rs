@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::test_binaries::{PRIVILEGED, targets};
 use crate::{build, cargo, exec, run, setup, test};
 pub use bench::bench;
-use guest::{Ending, Limits, Machine, Outcome, Ports};
+use guest::{Drive, Ending, Limits, Machine, Outcome, Ports};
 pub use init::quoted;
 use init::{Surroundings, Work};
 pub use packages::KEYRING;
@@ -37,8 +37,8 @@ const SLOWER: u32 = 4;
 const MEMORY_MIB: u32 = 1024;
 const LIMITS: Limits = Limits {
     boot: Duration::from_secs(120),
-    silence: Duration::from_secs(240),
-    total: Duration::from_secs(5400),
+    silence: Duration::from_secs(600),
+    total: Duration::from_secs(4 * 3600),
 };
 
 #[derive(clap::Args)]
@@ -88,8 +88,13 @@ pub fn command(args: &Args) -> Result<()> {
         built: built.iter().chain(&binaries).map(PathBuf::as_path).collect(),
         data: vec![cargo::root()?.join("fault-user/tests"), cargo::root()?.join("scenarios")],
     };
+    let drive = |line: &Line| match (args.kvm, args.shell) {
+        (true, _) => Drive::Kvm,
+        (false, false) if line.counts => Drive::Instructions,
+        (false, _) => Drive::HostClock,
+    };
     // All of them before anything runs: what cannot be had should not be found out half way.
-    let hosts = lines.iter().map(|line| Host::new(*line, &programs, args.kvm));
+    let hosts = lines.iter().map(|line| Host::new(*line, &programs, drive(line)));
     let hosts: Vec<Host<'_>> = hosts.collect::<Result<_>>()?;
     if args.self_test {
         return hosts.iter().try_for_each(selftest::run);
@@ -137,7 +142,7 @@ struct Host<'a> {
     kernel: packages::Kernel,
     programs: &'a payload::Programs<'a>,
     dir: PathBuf,
-    kvm: bool,
+    drive: Drive,
 }
 
 /// A guest that is ready to start.
@@ -147,26 +152,27 @@ struct Guest {
     dir: PathBuf,
     /// What has to end well in it.
     expected: Vec<String>,
-    kvm: bool,
+    drive: Drive,
 }
 
 type Results<'a> = Vec<(&'a Guest, Result<Outcome>)>;
 
 impl<'a> Host<'a> {
-    fn new(line: Line, programs: &'a payload::Programs<'a>, kvm: bool) -> Result<Self> {
+    fn new(line: Line, programs: &'a payload::Programs<'a>, drive: Drive) -> Result<Self> {
         let dir = cargo::target_dir()?.join("vm").join(line.version);
-        Ok(Self { line, kernel: packages::kernel(line, &dir)?, programs, dir, kvm })
+        Ok(Self { line, kernel: packages::kernel(line, &dir)?, programs, dir, drive })
     }
 
     /// Makes the initramfs for this work.
     fn guest(&self, work: &Work<'_>) -> Result<Guest> {
         let (dir, version) = (self.dir.clone(), self.line.version);
-        let archive = initramfs(&self.kernel, self.programs, work, self.kvm, &dir.join("scratch"))
-            .with_context(|| format!("cannot make the initramfs of Linux {version}"))?;
+        let archive =
+            initramfs(&self.kernel, self.programs, work, self.drive, &dir.join("scratch"))
+                .with_context(|| format!("cannot make the initramfs of Linux {version}"))?;
         let file = dir.join("initramfs");
         fs::write(&file, archive).with_context(|| format!("cannot write {}", file.display()))?;
         let image = self.kernel.image.clone();
-        Ok(Guest { version, image, dir, expected: work.names(), kvm: self.kvm })
+        Ok(Guest { version, image, dir, expected: work.names(), drive: self.drive })
     }
 }
 
@@ -177,7 +183,7 @@ impl Guest {
             initramfs: &self.dir.join("initramfs"),
             memory_mib: MEMORY_MIB,
             cpus: 2,
-            kvm: self.kvm,
+            drive: self.drive,
         };
         machine.command()
     }
@@ -208,7 +214,7 @@ fn initramfs(
     kernel: &packages::Kernel,
     programs: &payload::Programs<'_>,
     work: &Work<'_>,
-    kvm: bool,
+    drive: Drive,
     scratch: &Path,
 ) -> Result<Vec<u8>> {
     let mut archive = cpio::Archive::default();
@@ -234,7 +240,7 @@ fn initramfs(
         ("FLOWFAULT_TEST_TIERS".to_owned(), "fexit sys_exit".to_owned()),
         ("FLOWFAULT_TEST_QDISCS".to_owned(), "fq netem".to_owned()),
     ];
-    if !kvm {
+    if drive != Drive::Kvm {
         env.push(("FLOWFAULT_TEST_SLOW".to_owned(), SLOWER.to_string()));
     }
     let dir = cargo::root()?.join("fault-user");

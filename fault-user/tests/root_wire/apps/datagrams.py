@@ -9,7 +9,7 @@ import struct
 
 from wire import *
 
-COUNT, SIZE, PACE = 400, 100, 0.002
+COUNT, SIZE, PACE = 400, 100, 0.002 * SLOW
 HEAD = struct.Struct(">QQ")
 # After so long nothing more comes: longer than any fault of these tests holds a datagram.
 QUIET = 1.3 * SLOW
