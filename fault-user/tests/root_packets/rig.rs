@@ -139,7 +139,7 @@ pub fn drain(kernel: &mut Kernel) -> Vec<Event> {
     reader.finish();
     let mut events = Vec::new();
     while let Ok(batch) = batches.try_recv() {
-        events.extend(batch.iter().map(|record| decode(record)));
+        events.extend(batch.iter().map(decode));
     }
     events
 }
