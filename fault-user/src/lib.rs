@@ -2,6 +2,7 @@
 pub mod act;
 pub mod addr;
 pub mod app;
+pub mod capture;
 pub mod chain;
 pub mod clock;
 pub mod correlate;

@@ -6,6 +6,7 @@ use std::io::BufWriter;
 use fault_common::rule::Direction;
 
 use super::Options;
+use super::captured;
 use super::counted::Counted;
 use super::missed;
 use super::prepare::Stage;
@@ -55,6 +56,7 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     if let Err(e) = write_events(&state, &names, t0, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
+    let capture = captured::write(&stage, &mut state, (&flows, &correlation.sends, &names), out);
     let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
     // First: a fault that met no packet because its step or its flow never came is not what went
     // wrong.
@@ -86,6 +88,7 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
             blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
         },
         expectations: Vec::new(),
+        capture,
         events: EventTotals { recorded: counted.recorded, lost: counted.audit.lost },
         apps: app_reports(&state, t0),
         faults: fault_reports(state.scenario, &stage.plan, &counted),
@@ -99,6 +102,7 @@ fn names(scenario: &Scenario, plan: &Plan) -> Names {
     let rule = |r: &crate::plan::RulePlan| RuleName {
         step: scenario.steps[r.step].name.clone(),
         what: format!("{} {} {}", scenario.flows[r.flow].name, word(r.direction), r.text),
+        fault: r.text.clone(),
     };
     Names {
         apps: scenario.apps.iter().map(|a| a.name.clone()).collect(),

@@ -13,6 +13,7 @@ use super::resets;
 use super::start;
 use super::state::{News, State};
 use crate::app::{AppEvent, Supervisor};
+use crate::capture::Link;
 use crate::chain::told;
 use crate::clock;
 use crate::kernel::Batch;
@@ -99,6 +100,10 @@ fn interface(change: Change, stage: &mut Stage, state: &mut State<'_>) {
             if let Err(e) = stage.kernel.attach_interface(&i.name, i.index, i.ethernet) {
                 // It may be gone again by now; if it is not, its packets are not faulted.
                 state.warnings.push(format!("interface {}: {}", i.name, told(&e)));
+            }
+            // The line's own device has no packets of its own.
+            if stage.kernel.interfaces().any(|index| index == i.index) {
+                stage.links.insert(i.index, Link { name: i.name, ethernet: i.ethernet });
             }
         }
     }

@@ -11,6 +11,7 @@ mod actions;
 mod assemble;
 mod attach;
 mod counted;
+mod captured;
 mod drive;
 mod ending;
 mod execs;

@@ -14,6 +14,7 @@ use super::late::{Late, Room};
 use super::prepare::Stage;
 use crate::app::AppEvent;
 use crate::app::output::{MAX_WRITE, Stream};
+use crate::capture::Packet;
 use crate::chain::told;
 use crate::clock;
 use crate::expect::LogLine;
@@ -97,6 +98,8 @@ pub struct State<'a> {
     pub line: &'static str,
     /// What the delay line has done, once it has ended.
     pub tally: Option<Tally>,
+    /// What faults touched, from the packet programs.
+    pub captured: Vec<Packet>,
     pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
@@ -130,6 +133,7 @@ impl<'a> State<'a> {
             sockets: BTreeMap::new(),
             actions: Actions::default(),
             tally: None,
+            captured: Vec::new(),
             messages: Vec::new(),
             line: "none",
             lines: Vec::new(),

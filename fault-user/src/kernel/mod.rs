@@ -5,6 +5,7 @@
 
 mod attach;
 mod btf;
+mod captures;
 mod counters;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use aya::programs::tc::SchedClassifierLink;
 
+pub use captures::CaptureReader;
 pub use counters::Totals;
 pub use error::KernelError;
 pub use events::{Batch, EventReader};

@@ -35,6 +35,9 @@ pub struct Report {
     pub evidence: Evidence,
     pub expectations: Vec<ExpectationReport>,
     pub events: EventTotals,
+    /// What `dropped.pcapng` holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureReport>,
     pub apps: Vec<AppReport>,
     /// What was armed, and how often it met and acted on a packet.
     pub faults: Vec<FaultReport>,
@@ -134,6 +137,9 @@ pub struct SendReport {
     pub id: Option<String>,
     /// The flow of its first attempt; null when the app reported it but no byte was ever sent.
     pub flow: Option<String>,
+    /// Its socket; a flow may stand for several.
+    #[serde(default)]
+    pub cookie: Option<u64>,
     pub outcome: Outcome,
     pub verdict: Verdict,
     pub cause: Cause,
@@ -178,6 +184,19 @@ pub struct ExpectationReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventTotals {
     pub recorded: u64,
+    pub lost: u64,
+}
+
+/// `dropped.pcapng`, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureReport {
+    /// Packets in it.
+    pub packets: u64,
+    /// Bytes of each that were kept at most.
+    pub snaplen: u32,
+    /// Faulted packets beyond `capture.max`.
+    pub beyond: u64,
+    /// Those whose bytes found no room in the ring.
     pub lost: u64,
 }
 

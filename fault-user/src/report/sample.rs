@@ -30,6 +30,7 @@ pub(crate) fn quiet() -> Report {
         evidence: Evidence { tier: "fexit".to_owned(), blind_spots: Vec::new() },
         expectations: vec![expectation("silent_loss at most 0", true, "0 of 1 send silent_loss")],
         events: EventTotals { recorded: 40, lost: 0 },
+        capture: None,
         apps: vec![app("sender", "exit 0", 1_900.0)],
         faults: Vec::new(),
         warnings: Vec::new(),
@@ -69,6 +70,7 @@ pub(crate) fn outage() -> Report {
             ),
         ],
         events: EventTotals { recorded: 812, lost: 3 },
+        capture: Some(CaptureReport { packets: 9, snaplen: 256, beyond: 0, lost: 0 }),
         apps: vec![
             app("sender", "exit 0", 171_500.0),
             app("receiver", "stopped by the run", 180_000.0),
@@ -125,6 +127,7 @@ pub(crate) fn send(id: &str, verdict: Verdict, started_ms: f64, why: &str) -> Se
         app: "sender".to_owned(),
         id: Some(id.to_owned()),
         flow: Some("identified".to_owned()),
+        cookie: Some(1),
         outcome: Outcome::Ok,
         verdict,
         cause: Cause::Untouched,

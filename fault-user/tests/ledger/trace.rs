@@ -37,7 +37,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn new() -> Self {
-        let rule = |step: &str, what: &str| RuleName { step: step.into(), what: what.into() };
+        let rule = |step: &str, what: &str| RuleName { step: step.into(), what: what.into(), fault: what.into() };
         let names = Names {
             apps: vec!["sender".into(), "receiver".into()],
             flows: vec!["first".into(), "second".into()],
