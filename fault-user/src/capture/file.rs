@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use fault_common::rule::Direction;
-use pcap_file::DataLink;
+use pcap_file::{DataLink, Endianness};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -77,7 +77,8 @@ pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
         SectionHeaderOption::UserApplication(concat!("flowfault ", env!("CARGO_PKG_VERSION")).into()),
         SectionHeaderOption::Common(CommonOption::Comment(told.into())),
     ];
-    let section = SectionHeaderBlock { options, ..SectionHeaderBlock::default() };
+    let endianness = Endianness::native();
+    let section = SectionHeaderBlock { endianness, options, ..SectionHeaderBlock::default() };
     let mut writer = PcapNgWriter::with_section_header(out, section)?;
     let mut links = page.links.clone();
     for packet in page.packets {

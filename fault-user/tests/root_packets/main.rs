@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 mod budget;
+mod captures;
 mod dissect;
 mod egress;
 mod epochs;
