@@ -83,6 +83,7 @@ fn tx(ts: u64, seq: u32, len: u32) -> Entry {
         discarded: false,
         rule: Some(0),
         held_us: 0,
+        judged: None,
         flags: 0x18,
         segs: 1,
         seq,

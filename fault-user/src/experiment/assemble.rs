@@ -1,14 +1,12 @@
 //! Everything a run has found out -> the report.
 
-use std::fs::File;
-use std::io::BufWriter;
-
 use fault_common::rule::Direction;
 
 use super::Options;
 use super::captured;
 use super::counted::Counted;
 use super::missed;
+use super::recorded;
 use super::prepare::Stage;
 use super::state::State;
 use crate::chain::told;
@@ -19,14 +17,13 @@ use crate::kernel::Hook;
 use crate::ledger::audit::{self, Severity};
 use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
-use crate::ledger::store::{Header, JsonlWriter};
 use crate::line::tally::Tally;
 use crate::plan::Plan;
 use crate::report::model::{
     AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, Report,
     RunResult, SCHEMA, StepReport,
 };
-use crate::report::{OutDir, write};
+use crate::report::OutDir;
 use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
 
@@ -53,7 +50,9 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     };
     let correlation = correlate::correlate(&flows, &state.messages, &facts);
     state.warnings.extend(correlation.warnings);
-    if let Err(e) = write_events(&state, &names, t0, out) {
+    let header = recorded::header(&facts, stage.plan.seed);
+    let end = recorded::end(&facts, &counted);
+    if let Err(e) = recorded::write(&state, &header, &end, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
     let capture = captured::write(&stage, &mut state, (&flows, &correlation.sends, &names), out);
@@ -135,17 +134,6 @@ fn started(t0: u64) -> String {
 fn kernel_release() -> String {
     let uname = nix::sys::utsname::uname();
     uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
-}
-
-fn write_events(state: &State<'_>, names: &Names, t0: u64, out: &OutDir) -> std::io::Result<()> {
-    let file = BufWriter::new(File::create(out.path().join(write::EVENTS))?);
-    let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
-    let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);
-    let mut writer = JsonlWriter::new(file, &header)?;
-    for entry in state.ledger.entries() {
-        writer.write(entry)?;
-    }
-    writer.finish().map(drop)
 }
 
 fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &Counted) {

@@ -22,6 +22,7 @@ mod late;
 mod line;
 mod missed;
 mod prepare;
+mod recorded;
 mod resets;
 mod start;
 mod state;

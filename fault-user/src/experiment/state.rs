@@ -20,6 +20,7 @@ use crate::clock;
 use crate::expect::LogLine;
 use crate::kernel::Batch;
 use crate::ledger::entry::{Entry, What};
+use crate::ledger::lines::Armed;
 use crate::ledger::store::Ledger;
 use crate::line::tally::Tally;
 use crate::outcome::{AppMessage, OutcomeParser};
@@ -110,6 +111,8 @@ pub struct State<'a> {
     pub warnings: Vec<String>,
     pub comms: BTreeMap<u32, String>,
     pub steps: Vec<crate::timeline::StepState>,
+    /// What the hook had armed, in order.
+    pub armed: Vec<Armed>,
     /// Rules that were armed when the run was over.
     pub armed_at_end: Vec<crate::plan::RuleId>,
     pub late: Vec<Late>,
@@ -142,6 +145,7 @@ impl<'a> State<'a> {
             warnings: Vec::new(),
             comms: BTreeMap::new(),
             steps: Vec::new(),
+            armed: Vec::new(),
             armed_at_end: Vec::new(),
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),

@@ -121,6 +121,7 @@ impl Trace {
                 dropped: true,
                 discarded: false,
                 held_us: 0,
+        judged: None,
                 rule: Some(EGRESS_RULE),
                 ..p
             }),
@@ -149,6 +150,7 @@ impl Trace {
             dropped: true,
             discarded: false,
             held_us: 0,
+        judged: None,
             rule: Some(INGRESS_RULE),
             ..Self::ack_packet(s, upto)
         };
@@ -194,6 +196,7 @@ fn packet(seq: u32, len: u32) -> Packet {
         dropped: false,
         discarded: false,
         held_us: 0,
+        judged: None,
         rule: None,
         flags: tcp::ACK,
         segs: 1,
