@@ -135,6 +135,8 @@ pub enum Format {
     Json,
     Junit,
     Html,
+    /// A history for Jepsen's checkers, in EDN
+    Jepsen,
 }
 
 /// Without --pid, --process and --cgroup: all flows of this network namespace. With them, those of the

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use fault_user::report::text::{self, Style};
-use fault_user::report::{html, json, junit, load};
+use fault_user::report::{html, jepsen, json, junit, load};
 
 use crate::args::{Format, Report};
 use crate::exit::{self, Code};
@@ -19,6 +19,7 @@ pub fn report(args: &Report) -> Result<Code> {
         Format::Json => json::render(&report)? + "\n",
         Format::Junit => junit::render(&report)? + "\n",
         Format::Html => html::render(&report) + "\n",
+        Format::Jepsen => jepsen::render(&report),
     };
     out::results(&text)?;
     Ok(exit::DONE)
