@@ -2,6 +2,7 @@
 pub mod act;
 pub mod addr;
 pub mod app;
+pub mod audit;
 pub mod capture;
 pub mod chain;
 pub mod clock;

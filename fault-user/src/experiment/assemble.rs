@@ -9,6 +9,7 @@ use super::missed;
 use super::recorded;
 use super::prepare::Stage;
 use super::state::State;
+use crate::audit::{Finding, Record, of_run};
 use crate::chain::told;
 use crate::correlate::names::{self, Names, RuleName};
 use crate::correlate::{self, Facts};
@@ -17,6 +18,8 @@ use crate::kernel::Hook;
 use crate::ledger::audit::{self, Severity};
 use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
+use crate::ledger::lines::End;
+use crate::ledger::store::Header;
 use crate::line::tally::Tally;
 use crate::plan::Plan;
 use crate::report::model::{
@@ -88,13 +91,39 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
         },
         expectations: Vec::new(),
         capture,
+        audit: None,
         events: EventTotals { recorded: counted.recorded, lost: counted.audit.lost },
         apps: app_reports(&state, t0),
         faults: fault_reports(state.scenario, &stage.plan, &counted),
         warnings: Vec::new(),
     };
+    audit_of(&mut state, &mut report, (&header, &end, &names), &all);
     judge(&mut report, &state, t0);
     report
+}
+
+/// The audit that `report --audit` repeats. What breaks the laws has failed the run already.
+fn audit_of(
+    state: &mut State<'_>,
+    report: &mut Report,
+    (header, end, names): (&Header, &End, &Names),
+    flows: &[FlowRecord],
+) {
+    let record = Record {
+        t0: header.t0,
+        seed: header.seed,
+        names,
+        entries: state.ledger.entries(),
+        armed: &state.armed,
+        messages: &state.messages,
+        end,
+    };
+    let audit = of_run(&record, flows, report);
+    let new = audit.findings.iter().filter(|f| !matches!(f, Finding::Law(_)));
+    let new: Vec<String> =
+        new.map(|f| format!("evidence error: {f}: please report this")).collect();
+    report.audit = Some(audit.report());
+    state.failures.extend(new);
 }
 
 fn names(scenario: &Scenario, plan: &Plan) -> Names {

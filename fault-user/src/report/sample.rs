@@ -31,6 +31,7 @@ pub(crate) fn quiet() -> Report {
         expectations: vec![expectation("silent_loss at most 0", true, "0 of 1 send silent_loss")],
         events: EventTotals { recorded: 40, lost: 0 },
         capture: None,
+        audit: None,
         apps: vec![app("sender", "exit 0", 1_900.0)],
         faults: Vec::new(),
         warnings: Vec::new(),
@@ -70,6 +71,7 @@ pub(crate) fn outage() -> Report {
             ),
         ],
         events: EventTotals { recorded: 812, lost: 3 },
+        audit: Some(AuditReport { events: 812, decisions: 57, undecided: 0, verdicts: 0, findings: Vec::new() }),
         capture: Some(CaptureReport { packets: 9, snaplen: 256, beyond: 0, lost: 0 }),
         apps: vec![
             app("sender", "exit 0", 171_500.0),

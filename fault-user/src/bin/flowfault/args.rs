@@ -127,6 +127,9 @@ pub struct Report {
     /// How to render it
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+    /// Repeat the run's audit from its files alone; exit code 1 if something does not add up
+    #[arg(long, conflicts_with = "format")]
+    pub audit: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
