@@ -94,10 +94,14 @@ pub async fn prepare(
     }
     let remotes = resolve(scenario, &plan).await?;
     register_remotes(&mut kernel, &remotes)?;
+    let tier = kernel.attach_evidence(options.tier)?;
+    if !targets.is_empty() {
+        kernel.attach_found()?;
+    }
+    kernel.check_known_socket()?;
     let (events, batches) = mpsc::unbounded_channel();
     let reader = kernel.events_to(events.clone())?;
     let captures = kernel.captures()?;
-    let tier = kernel.attach_evidence(options.tier)?;
     let name = run_name();
     let journal = Journal::write(&name, plan.needs_line())
         .map_err(RunError::io("write the journal of this run and change the settings of lo"))?;
@@ -245,7 +249,6 @@ fn attach_apps(
     if targets.is_empty() {
         return Ok(());
     }
-    kernel.attach_found()?;
     for target in &targets {
         match &target.process {
             Some(process) => kernel.add_process(process.pid, target.app as u32)?,

@@ -40,6 +40,9 @@ pub struct Setup {
     pub snaplen: u32,
     /// How many faulted packets are kept: of those that were lost, and again of the others.
     pub captures: u32,
+    /// Offsets of kernel fields that replace those of the kernel's BTF, by the name of the programs' value: for
+    /// the test that wrong ones are found out.
+    pub offsets: Vec<(&'static str, u32)>,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
 }
@@ -57,6 +60,7 @@ impl Default for Setup {
             fq: false,
             snaplen: 0,
             captures: 0,
+            offsets: Vec::new(),
             hook: None,
         }
     }
@@ -97,6 +101,7 @@ impl Kernel {
             hooks: Hooks::new(setup.hook),
             tier: None,
             line: None,
+            ring: None,
             bounce: None,
         };
         kernel.write_selectors(&setup.selectors)?;
@@ -136,7 +141,8 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .map_max_entries("CAPTURES", capture_ring(setup.snaplen))
         .map_max_entries("EVENTS", setup.ring_bytes);
     for (name, offset) in &offsets.0 {
-        loader.override_global(name, offset, true);
+        let replaced = setup.offsets.iter().find(|(other, _)| other == name);
+        loader.override_global(name, replaced.map_or(offset, |(_, other)| other), true);
     }
     loader.load(OBJECT).map_err(|e| KernelError::program("fault-ebpf", &e))
 }

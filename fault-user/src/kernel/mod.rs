@@ -13,6 +13,7 @@ mod filters;
 mod found;
 mod hooks;
 mod line;
+mod known;
 mod load;
 mod logs;
 mod mapped;
@@ -23,7 +24,7 @@ pub mod testing;
 mod waits;
 
 use aya::Ebpf;
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::tc::SchedClassifierLink;
 
 pub use captures::CaptureReader;
@@ -96,6 +97,8 @@ pub struct Kernel {
     tier: Option<Tier>,
     /// Interface of the delay line, and the program on it.
     line: Option<(u32, SchedClassifierLink)>,
+    /// The ring of events, if it was read before [`Kernel::events_to`].
+    ring: Option<RingBuf<MapData>>,
     /// The program on the far end of fq's pair.
     bounce: Option<SchedClassifierLink>,
 }

@@ -8,6 +8,7 @@ mod dissect;
 mod egress;
 mod epochs;
 mod generate;
+mod known;
 mod late;
 mod lease;
 mod marks;
