@@ -37,7 +37,9 @@ static RECORD: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
 pub fn keep(skb: Skb, owned: &Owned, way: u8, rule: u32, did: u32) {
     let snaplen = SNAPLEN.load();
     // Losses are counted apart: a delay must not leave no room for them.
-    let (Some(so_far), Some(record)) = (CAPTURED.get_ptr_mut((did != DID_DROP) as u32), RECORD.get_ptr_mut(0)) else {
+    let (Some(so_far), Some(record)) =
+        (CAPTURED.get_ptr_mut((did != DID_DROP) as u32), RECORD.get_ptr_mut(0))
+    else {
         return;
     };
     // SAFETY: a live map value of 8 bytes.

@@ -268,9 +268,8 @@ impl Skb {
             return 0;
         }
         // SAFETY: the helper writes exactly `len` bytes, of which there is room for N, or fails.
-        let r = unsafe {
-            bpf_skb_load_bytes(self.0.cast::<c_void>(), 0, to.as_mut_ptr().cast(), len)
-        };
+        let r =
+            unsafe { bpf_skb_load_bytes(self.0.cast::<c_void>(), 0, to.as_mut_ptr().cast(), len) };
         if r == 0 { len } else { 0 }
     }
 

@@ -123,22 +123,32 @@ fn names() -> Names {
 /// Fields of each packet, as tshark reads them.
 fn tshark(packets: &[Packet], fields: &[&str]) -> Vec<Vec<String>> {
     let link = |name: &str, ethernet| Link { name: name.into(), ethernet };
-    let links = BTreeMap::from([(1, link("lo", true)), (4, link("tun0", false)), (9, link("eth0", true))]);
+    let links =
+        BTreeMap::from([(1, link("lo", true)), (4, link("tun0", false)), (9, link("eth0", true))]);
     // Two messages: bytes 0 to 10, and 10 to 30, which is beyond the wrap.
     let flows = build(&[tx(10, ISN, 10), tx(20, ISN.wrapping_add(10), 20)]);
     let sends = [send("msg-1", [0, 10]), send("msg\n2", [10, 30])];
     let (names, clock) = (names(), CLOCK);
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    let page =
-        Page { packets, links: &links, snaplen: 256, flows: &flows, sends: &sends, names: &names, clock };
+    let page = Page {
+        packets,
+        links: &links,
+        snaplen: 256,
+        flows: &flows,
+        sends: &sends,
+        names: &names,
+        clock,
+    };
     write(&mut file, &page).unwrap();
     let mut command = Command::new("tshark");
     command.arg("-r").arg(file.path()).args(["-n", "-T", "fields", "-E", "separator=|"]);
     for field in fields {
         command.args(["-e", field]);
     }
-    let out = command.output().unwrap_or_else(|e| panic!("cannot run tshark (is it installed?): {e}"));
-    let (stdout, stderr) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    let out =
+        command.output().unwrap_or_else(|e| panic!("cannot run tshark (is it installed?): {e}"));
+    let (stdout, stderr) =
+        (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     assert!(out.status.success(), "{stderr}");
     stdout.lines().map(|l| l.split('|').map(str::to_owned).collect()).collect()
 }
@@ -148,8 +158,7 @@ fn wireshark_sees_addresses_direction_interface_and_time() {
     let raw = Packet { bare: true, ..packet(25, 4, Direction::Ingress, tcp(false, ISN, &[1; 10])) };
     // From the delay line, which gives each packet an Ethernet header.
     let line = packet(26, 4, Direction::Egress, tcp(true, ISN, &[1; 10]));
-    let packets =
-        [packet(10, 9, Direction::Egress, tcp(true, ISN, &[1; 10])), raw, line];
+    let packets = [packet(10, 9, Direction::Egress, tcp(true, ISN, &[1; 10])), raw, line];
     let fields = [
         "frame.interface_name",
         "frame.packet_flags_direction",
@@ -193,7 +202,8 @@ fn comments_name_rule_fault_and_message() {
     };
     let both = Packet { payload: 20, ..packet(10, 1, Direction::Egress, tcp(true, ISN, &[1; 20])) };
     let seen = tshark(&[both, second, ack], &["frame.comment"]);
-    let head = "fate=lost\\nrule=outage: chat egress drop = 1\\nfault=drop = 1\\nflow=chat\\ncookie=77\\n";
+    let head =
+        "fate=lost\\nrule=outage: chat egress drop = 1\\nfault=drop = 1\\nflow=chat\\ncookie=77\\n";
     assert_eq!(
         seen.concat(),
         [
@@ -207,7 +217,11 @@ fn comments_name_rule_fault_and_message() {
 #[test]
 fn a_packet_that_was_cut_says_how_long_it_was() {
     let whole = tcp(true, ISN, &[7; 500]);
-    let cut = Packet { len: whole.len() as u32, bytes: whole[..64].to_vec(), ..packet(1, 1, Direction::Egress, Vec::new()) };
+    let cut = Packet {
+        len: whole.len() as u32,
+        bytes: whole[..64].to_vec(),
+        ..packet(1, 1, Direction::Egress, Vec::new())
+    };
     let seen = tshark(&[cut], &["frame.len", "frame.cap_len"]);
     assert_eq!(seen, [[whole.len().to_string(), "64".to_owned()]]);
 }

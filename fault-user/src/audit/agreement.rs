@@ -42,7 +42,8 @@ fn flows(record: &Record<'_>, report: &Report, compare: &mut Compare<'_>) {
         };
         for (direction, said) in Direction::BOTH.into_iter().zip([flow.egress, flow.ingress]) {
             let Some(counted) = counters.get(&(*slot, direction)) else { continue };
-            let what = |of: &str| format!("{of} of flow `{}` {direction:?}", flow.name).to_lowercase();
+            let what =
+                |of: &str| format!("{of} of flow `{}` {direction:?}", flow.name).to_lowercase();
             compare.same(&what("packets"), said.packets, counted.packets);
             // What the line lost for want of room is no fault's.
             let Counters { dropped, .. } = said;

@@ -25,6 +25,8 @@ pub enum Finding {
     Epoch { cookie: u64, ts: u64, epoch: u32 },
     #[error("report.json says {report} for {what}, events.jsonl {record}")]
     Report { what: String, report: String, record: String },
-    #[error("report.json says {report} for send `{send}`, its events and the app's words say {record}")]
+    #[error(
+        "report.json says {report} for send `{send}`, its events and the app's words say {record}"
+    )]
     Verdict { send: String, report: String, record: String },
 }

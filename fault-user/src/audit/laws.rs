@@ -5,12 +5,7 @@ use crate::ledger::audit::{self, Severity};
 use crate::ledger::flow::FlowRecord;
 use crate::report::model::Report;
 
-pub(super) fn check(
-    record: &Record<'_>,
-    flows: &[FlowRecord],
-    report: &Report,
-    audit: &mut Audit,
-) {
+pub(super) fn check(record: &Record<'_>, flows: &[FlowRecord], report: &Report, audit: &mut Audit) {
     let (recorded, found) = (record.end.recorded, record.entries.len() as u64);
     if recorded != found {
         audit.findings.push(Finding::Events { recorded, found });

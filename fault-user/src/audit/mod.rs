@@ -120,7 +120,8 @@ pub fn of_run(record: &Record<'_>, flows: &[FlowRecord], report: &Report) -> Aud
 pub fn of_dir(dir: &Path) -> Result<Audit, AuditError> {
     let report = write::load(dir)?;
     let path = dir.join(EVENTS);
-    let file = File::open(&path).map_err(|source| AuditError::Open { path: path.clone(), source })?;
+    let file =
+        File::open(&path).map_err(|source| AuditError::Open { path: path.clone(), source })?;
     let events = store::read(BufReader::new(file));
     let events = events.map_err(|source| AuditError::Read { path, source })?;
     Ok(of_files(&events, &report))

@@ -10,7 +10,12 @@ use crate::correlate::names::Names;
 const NAMED: usize = 20;
 
 /// What is said of a packet.
-pub fn comment(packet: &Packet, messages: &Messages<'_>, names: &Names, socket: Option<&str>) -> String {
+pub fn comment(
+    packet: &Packet,
+    messages: &Messages<'_>,
+    names: &Names,
+    socket: Option<&str>,
+) -> String {
     let mut lines = vec![format!("fate={}", packet.did.name())];
     for rule in &packet.rules {
         lines.push(format!("rule={}", names.rule(*rule)));

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use fault_common::rule::Direction;
-use pcap_file::{DataLink, Endianness};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -14,6 +13,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::blocks::opt_common::CommonOption;
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
+use pcap_file::{DataLink, Endianness};
 
 use super::comment::comment;
 use super::messages::Messages;
@@ -74,7 +74,9 @@ pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
     let told = "packets as they came to the fault that touched them; segmentation offload makes some longer \
                 than the wire takes, checksum offload leaves checksums open";
     let options = vec![
-        SectionHeaderOption::UserApplication(concat!("flowfault ", env!("CARGO_PKG_VERSION")).into()),
+        SectionHeaderOption::UserApplication(
+            concat!("flowfault ", env!("CARGO_PKG_VERSION")).into(),
+        ),
         SectionHeaderOption::Common(CommonOption::Comment(told.into())),
     ];
     let endianness = Endianness::native();
@@ -92,7 +94,8 @@ pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
     let messages = Messages::new(page.flows, page.sends);
     let sockets = names::sockets(page.flows, page.names);
     for packet in page.packets {
-        let said = comment(packet, &messages, page.names, sockets.get(&packet.cookie).map(String::as_str));
+        let said =
+            comment(packet, &messages, page.names, sockets.get(&packet.cookie).map(String::as_str));
         let id = links.range(..packet.ifindex).count() as u32;
         let ethernet = links.get(&packet.ifindex).is_some_and(|l| l.ethernet);
         writer.write_pcapng_block(block(packet, id, ethernet, page.clock, said))?;
@@ -111,7 +114,13 @@ fn interface(link: &Link, snaplen: u32) -> InterfaceDescriptionBlock<'_> {
     }
 }
 
-fn block(packet: &Packet, id: u32, ethernet: bool, clock: i64, said: String) -> EnhancedPacketBlock<'_> {
+fn block(
+    packet: &Packet,
+    id: u32,
+    ethernet: bool,
+    clock: i64,
+    said: String,
+) -> EnhancedPacketBlock<'_> {
     let skip = if ethernet || packet.bare { 0 } else { ETHERNET.min(packet.bytes.len()) };
     let direction = match packet.direction {
         Direction::Egress => OUTBOUND,

@@ -21,7 +21,8 @@ impl<'a> Messages<'a> {
     pub fn new(flows: &'a [FlowRecord], sends: &'a [SendReport]) -> Self {
         let mut by_socket: BTreeMap<u64, Vec<_>> = BTreeMap::new();
         for send in sends {
-            if let (Some(cookie), Some([from, to]), Some(id)) = (send.cookie, send.stream, &send.id) {
+            if let (Some(cookie), Some([from, to]), Some(id)) = (send.cookie, send.stream, &send.id)
+            {
                 by_socket.entry(cookie).or_default().push((from as i64..to as i64, id.as_str()));
             }
         }

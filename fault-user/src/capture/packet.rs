@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn the_first_of_each_kind_are_kept_and_the_others_counted() {
-        let mixed = [(5, Did::Held), (1, Did::Lost), (3, Did::Lost), (2, Did::Lost), (4, Did::Held)];
+        let mixed =
+            [(5, Did::Held), (1, Did::Lost), (3, Did::Lost), (2, Did::Lost), (4, Did::Held)];
         let all = mixed.map(|(ts, did)| packet(ts, did));
         let kept = Kept::gather(Limits { snaplen: 64, max: 2 }, all);
         let times: Vec<u64> = kept.packets.iter().map(|p| p.ts).collect();

@@ -16,7 +16,9 @@ pub enum RecordError {
     #[error("captured packet of {0} bytes: rebuild, the eBPF object is of another version")]
     Size(usize),
     /// A number that stands for nothing.
-    #[error("captured packet whose {what} is {value}: rebuild, the eBPF object is of another version")]
+    #[error(
+        "captured packet whose {what} is {value}: rebuild, the eBPF object is of another version"
+    )]
     Number {
         /// Which.
         what: &'static str,
@@ -94,7 +96,10 @@ mod tests {
     #[test]
     fn a_record_is_a_packet() {
         let packet = decode(&raw(DID_DROP, 1)).unwrap();
-        assert_eq!((packet.direction, packet.did, packet.rules), (Direction::Ingress, Did::Lost, vec![3]));
+        assert_eq!(
+            (packet.direction, packet.did, packet.rules),
+            (Direction::Ingress, Did::Lost, vec![3])
+        );
         assert_eq!((packet.bytes, packet.len, packet.ack), (vec![1, 2, 3], 60, Some(9)));
     }
 

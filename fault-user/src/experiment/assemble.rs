@@ -6,8 +6,8 @@ use super::Options;
 use super::captured;
 use super::counted::Counted;
 use super::missed;
-use super::recorded;
 use super::prepare::Stage;
+use super::recorded;
 use super::state::State;
 use crate::audit::{Finding, Record, of_run};
 use crate::chain::told;
@@ -22,11 +22,11 @@ use crate::ledger::lines::End;
 use crate::ledger::store::Header;
 use crate::line::tally::Tally;
 use crate::plan::Plan;
+use crate::report::OutDir;
 use crate::report::model::{
     AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, Report,
     RunResult, SCHEMA, StepReport,
 };
-use crate::report::OutDir;
 use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
 

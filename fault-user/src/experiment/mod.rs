@@ -10,8 +10,8 @@
 mod actions;
 mod assemble;
 mod attach;
-mod counted;
 mod captured;
+mod counted;
 mod drive;
 mod ending;
 mod execs;

@@ -250,7 +250,7 @@ fn packet(r: Record, want: Direction) -> Result<Packet, DecodeError> {
 
 fn judged(r: Record) -> Option<Judged> {
     let (both, drawn) = (r.u32(60), r.u64(16));
-    (both != 0).then(|| Judged {
+    (both != 0).then_some(Judged {
         epoch: both >> event::EPOCH_SHIFT,
         nth: both & event::NTH_MAX,
         pos: (drawn >> 32) as u32,

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use fault_common::rule::{
-    Chain, DELAY, Direction, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, Rule, VIA_LINE, WHEN_DATA,
+    Chain, DELAY, Direction, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, Rule, VIA_LINE,
+    WHEN_DATA,
 };
 
 use super::super::audit::{Counters, RuleCounters, SlotCounters};
@@ -60,8 +61,7 @@ fn one_of_each() -> Vec<Entry> {
 }
 
 fn header() -> Header {
-    let rule =
-        RuleName { step: "s".into(), what: "f drop".into(), fault: "f drop".into() };
+    let rule = RuleName { step: "s".into(), what: "f drop".into(), fault: "f drop".into() };
     let names = Names { apps: vec!["a".into()], flows: vec!["f".into()], rules: vec![rule] };
     let header = Header::new(7, -5, u64::MAX, &names);
     assert_eq!(header.names(), names);
@@ -103,7 +103,8 @@ fn others() -> Vec<Line> {
         resolution: 4,
     };
     let slot = SlotCounters { slot: 4, direction: Direction::Egress, packets: 2, dropped: 1 };
-    let rule = RuleCounters { name: "s: f drop".into(), matched: 2, acted: 1, ended: 1, may_miss: false };
+    let rule =
+        RuleCounters { name: "s: f drop".into(), matched: 2, acted: 1, ended: 1, may_miss: false };
     let end = End {
         ts: 9,
         late_after_ns: Some(1),

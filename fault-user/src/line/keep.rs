@@ -13,7 +13,8 @@ impl Engine {
     pub(super) fn keep(&mut self, key: ConnKey, handed: &Handed, frame: &Frame, run: &Run) {
         let Some(conn) = self.conns.get(&key) else { return };
         let fate = &run.fate;
-        let by = |i: usize| fate.acted >> i & 1 != 0 || (fate.end.is_some() && fate.by as usize == i);
+        let by =
+            |i: usize| fate.acted >> i & 1 != 0 || (fate.end.is_some() && fate.by as usize == i);
         let acted = conn.stack.iter().enumerate().filter(|(i, _)| by(*i));
         let rules: Vec<u32> = acted.map(|(_, fault)| fault.id).collect();
         // Some of its bytes are lost if a limit cuts it.

@@ -71,7 +71,13 @@ pub(crate) fn outage() -> Report {
             ),
         ],
         events: EventTotals { recorded: 812, lost: 3 },
-        audit: Some(AuditReport { events: 812, decisions: 57, undecided: 0, verdicts: 0, findings: Vec::new() }),
+        audit: Some(AuditReport {
+            events: 812,
+            decisions: 57,
+            undecided: 0,
+            verdicts: 0,
+            findings: Vec::new(),
+        }),
         capture: Some(CaptureReport { packets: 9, snaplen: 256, beyond: 0, lost: 0 }),
         apps: vec![
             app("sender", "exit 0", 171_500.0),

@@ -19,7 +19,9 @@ fn loaded(tier: Tier, offsets: &[(&'static str, u32)], found: bool) -> Kernel {
 
 #[test]
 fn the_kernels_own_offsets_pass_and_leave_no_trace() {
-    for (tier, found) in [(Tier::SockSendLength, false), (Tier::SockSendLength, true), (Tier::SysExit, true)] {
+    for (tier, found) in
+        [(Tier::SockSendLength, false), (Tier::SockSendLength, true), (Tier::SysExit, true)]
+    {
         let mut kernel = loaded(tier, &[], found);
         let began = Instant::now();
         kernel.check_known_socket().unwrap();

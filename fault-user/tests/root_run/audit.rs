@@ -14,7 +14,8 @@ use crate::support::{Lab, flowfault, python, script, stretched};
 fn audit(dir: &Path) -> (i32, String) {
     let out = Command::new(flowfault()).args(["report", "--audit"]).arg(dir).output();
     let out = out.expect("the binary is there");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    let text =
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     (out.status.code().expect("it is not killed"), text)
 }
 
@@ -33,7 +34,8 @@ fn after(finished: &Finished, change: impl FnOnce(&mut Vec<String>, &mut Value))
     fs::write(copy.path().join("events.jsonl"), lines.join("\n") + "\n").expect("it is ours");
     fs::write(copy.path().join("report.json"), changed.to_string()).expect("it is ours");
     let (code, text) = audit(copy.path());
-    let findings: Vec<String> = text.lines().filter(|l| l.starts_with("WRONG")).map(str::to_owned).collect();
+    let findings: Vec<String> =
+        text.lines().filter(|l| l.starts_with("WRONG")).map(str::to_owned).collect();
     assert_eq!(code, i32::from(!findings.is_empty()), "{text}");
     findings
 }

@@ -43,7 +43,8 @@ impl Dump {
     fn has_the_streams_bytes(&self, ip: bool) {
         let mut first: [Option<u32>; 2] = [None; 2];
         for frame in &self.frames {
-            let packet = if ip { SlicedPacket::from_ip(frame) } else { SlicedPacket::from_ethernet(frame) };
+            let packet =
+                if ip { SlicedPacket::from_ip(frame) } else { SlicedPacket::from_ethernet(frame) };
             let packet = packet.unwrap_or_else(|e| panic!("{e}: {frame:02x?}"));
             let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { panic!("{packet:?}") };
             if tcp.payload().is_empty() {
@@ -57,7 +58,8 @@ impl Dump {
                 tcp.sequence_number().wrapping_sub(at)
             });
             let at = tcp.sequence_number().wrapping_sub(*base) as usize;
-            let wrong = tcp.payload().iter().enumerate().find(|(i, b)| **b != ((at + i) % 251) as u8);
+            let wrong =
+                tcp.payload().iter().enumerate().find(|(i, b)| **b != ((at + i) % 251) as u8);
             assert_eq!(wrong, None, "{at} {packet:?}");
         }
     }
@@ -119,11 +121,9 @@ fn lost(report: &Report) -> usize {
 #[test]
 fn what_was_lost_on_its_way_in_is_what_a_packet_socket_saw_come() {
     let fault = "{ flow = 'target', direction = 'ingress', drop = { every = 3 } }";
-    for (place, line) in [
-        (Place::Cable4, "line=none"),
-        (Place::Cable6, "line=tap"),
-        (Place::Lo4, "line=none"),
-    ] {
+    for (place, line) in
+        [(Place::Cable4, "line=none"), (Place::Cable6, "line=tap"), (Place::Lo4, "line=none")]
+    {
         let (scene, report, dump, seen) = exchange(place, fault, &["--set", line]);
         assert!(lost(&report) >= ROUNDS / 3, "{report:#?}");
         assert_eq!(dump.frames.len(), lost(&report), "{place:?} {line}");
@@ -138,11 +138,9 @@ fn what_was_lost_on_its_way_in_is_what_a_packet_socket_saw_come() {
 #[test]
 fn what_was_lost_on_its_way_out_has_the_bytes_that_were_sent() {
     let fault = "{ flow = 'target', drop = { every = 4 } }";
-    for (place, line) in [
-        (Place::Lo6, "line=tap"),
-        (Place::Tunnel4, "line=none"),
-        (Place::Tunnel6, "line=tap"),
-    ] {
+    for (place, line) in
+        [(Place::Lo6, "line=tap"), (Place::Tunnel4, "line=none"), (Place::Tunnel6, "line=tap")]
+    {
         let (scene, report, dump, _) = exchange(place, fault, &["--set", line]);
         let ip = matches!(place, Place::Tunnel4 | Place::Tunnel6);
         assert!(lost(&report) >= ROUNDS / 4, "{report:#?}");

@@ -96,15 +96,17 @@ impl Kernel {
 
     /// Writes into an output stream like an app's, to see who the filter believes did.
     fn watch_known_output(&mut self) -> Result<(), KernelError> {
-        let output = Output::open().map_err(KernelError::map("make an output stream of its own"))?;
+        let output =
+            Output::open().map_err(KernelError::map("make an output stream of its own"))?;
         let mut set = MarkerSet::EMPTY;
         set.markers[0] = MarkerEntry::new(MARK.as_bytes(), SELECTOR);
         self.write_markers(output.cookie(), &set)?;
         let filter: &mut SocketFilter = typed(&mut self.ebpf, "output_marker")?;
         filter.attach(output.ours()).map_err(|e| KernelError::program("output_marker", &e))?;
         output.write(MARK).map_err(KernelError::map("write into an output stream of its own"))?;
-        let mut markers: HashMap<_, u64, MarkerSet> = HashMap::try_from(self.map_mut("MARKERS")?)
-            .map_err(KernelError::map("use the map MARKERS"))?;
+        let mut markers: HashMap<_, u64, MarkerSet> =
+            HashMap::try_from(self.map_mut("MARKERS")?)
+                .map_err(KernelError::map("use the map MARKERS"))?;
         markers.remove(&output.cookie()).map_err(KernelError::map("forget an output stream"))
     }
 }

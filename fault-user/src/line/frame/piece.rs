@@ -60,7 +60,8 @@ impl Piece {
 
     /// Its first bytes from the Ethernet header on, without the line's own tag, and how many it has.
     pub fn captured(&self, most: usize) -> (Vec<u8>, u32) {
-        let [addresses, rest] = [&self.head[vnet::LEN..network::TAG], &self.head[network::ETHERTYPE..]];
+        let [addresses, rest] =
+            [&self.head[vnet::LEN..network::TAG], &self.head[network::ETHERTYPE..]];
         let parts = [addresses, rest, &self.body[..]];
         let len: usize = parts.iter().map(|part| part.len()).sum();
         (parts.into_iter().flatten().copied().take(most).collect(), len as u32)

@@ -26,8 +26,10 @@ fn a_send_is_invoked_and_ends_as_it_is_proven() {
         send("e", None, Unlogged, 4.0, 5.5),
         SendReport { id: Option::None, ..send("", None, Unlogged, 6.0, 7.0) },
     ];
-    let kinds: Vec<(String, &str, Option<u32>)> =
-        history(&report(sends)).iter().map(|op| (op.value.to_owned(), op.kind, op.process)).collect();
+    let kinds: Vec<(String, &str, Option<u32>)> = history(&report(sends))
+        .iter()
+        .map(|op| (op.value.to_owned(), op.kind, op.process))
+        .collect();
     let expected = [
         ("a", "invoke", 0),
         ("a", "ok", 0),
@@ -51,7 +53,10 @@ fn the_nemesis_starts_and_stops() {
     let nemesis: Vec<_> = history.iter().filter(|op| op.process.is_none()).collect();
     assert!(!nemesis.is_empty() && nemesis.iter().all(|op| op.kind == "info"), "{nemesis:?}");
     assert_eq!((nemesis[0].f, nemesis[0].value), ("start", "outage"));
-    assert_eq!(nemesis[0].time, ns(report.steps.iter().find(|s| s.name == "outage").unwrap().armed_ms.unwrap()));
+    assert_eq!(
+        nemesis[0].time,
+        ns(report.steps.iter().find(|s| s.name == "outage").unwrap().armed_ms.unwrap())
+    );
 }
 
 #[test]

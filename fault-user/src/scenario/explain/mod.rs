@@ -9,8 +9,8 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Attach, Capture, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario,
-    Stdio,
+    App, AppId, Attach, Capture, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same,
+    Scenario, Stdio,
 };
 use super::units::{format_duration, format_size};
 

@@ -47,7 +47,8 @@ fn snaplen(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<u32> {
     if (MIN_SNAPLEN..=MAX_SNAPLEN).contains(&size) {
         return Some(size as u32);
     }
-    let range = format!("from \"{}\" to \"{}\"", format_size(MIN_SNAPLEN), format_size(MAX_SNAPLEN));
+    let range =
+        format!("from \"{}\" to \"{}\"", format_size(MIN_SNAPLEN), format_size(MAX_SNAPLEN));
     wrong_value(problems, item, "it is out of range", &range);
     None
 }

@@ -3,7 +3,8 @@
 
 /// Link type and bytes of each packet of a file of this machine's byte order.
 pub fn packets(file: &[u8]) -> Vec<(u16, Vec<u8>)> {
-    let word = |b: &[u8], at: usize| u32::from_ne_bytes(b[at..at + 4].try_into().expect("four bytes"));
+    let word =
+        |b: &[u8], at: usize| u32::from_ne_bytes(b[at..at + 4].try_into().expect("four bytes"));
     let (mut links, mut packets, mut at) = (Vec::new(), Vec::new(), 0);
     while at < file.len() {
         let length = word(file, at + 4) as usize;
