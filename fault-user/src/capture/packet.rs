@@ -87,15 +87,21 @@ impl Kept {
         Self { limits, lost: 0, others: 0, packets: Vec::new(), beyond: 0 }
     }
 
-    /// Keeps one if there is room; `packet` makes it, with so many bytes at most.
+    /// Whether one more can be kept; counts it if not.
+    pub fn has_room(&mut self, did: Did) -> bool {
+        let room = *self.so_far(did) < self.limits.max;
+        self.beyond += u64::from(!room);
+        room
+    }
+
+    /// Keeps one, for which there has to be room; `packet` makes it, with so many bytes at most.
     pub fn keep(&mut self, did: Did, packet: impl FnOnce(usize) -> Packet) {
-        let so_far = if did == Did::Lost { &mut self.lost } else { &mut self.others };
-        if *so_far >= self.limits.max {
-            self.beyond += 1;
-            return;
-        }
-        *so_far += 1;
+        *self.so_far(did) += 1;
         self.packets.push(packet(self.limits.snaplen as usize));
+    }
+
+    fn so_far(&mut self, did: Did) -> &mut u32 {
+        if did == Did::Lost { &mut self.lost } else { &mut self.others }
     }
 
     /// Takes all in that others have kept, in order of time.
@@ -104,7 +110,9 @@ impl Kept {
         packets.sort_by_key(|p| p.ts);
         let mut all = Self::new(limits);
         for packet in packets {
-            all.keep(packet.did, |_| packet);
+            if all.has_room(packet.did) {
+                all.keep(packet.did, |_| packet);
+            }
         }
         all
     }

@@ -11,8 +11,11 @@ use crate::capture::{Did, Packet};
 impl Engine {
     /// Keeps the packets of a run if some fault acted on them.
     pub(super) fn keep(&mut self, key: ConnKey, handed: &Handed, frame: &Frame, run: &Run) {
-        let Some(conn) = self.conns.get(&key) else { return };
         let fate = &run.fate;
+        if fate.acted == 0 && fate.end.is_none() {
+            return;
+        }
+        let Some(conn) = self.conns.get(&key) else { return };
         let by =
             |i: usize| fate.acted >> i & 1 != 0 || (fate.end.is_some() && fate.by as usize == i);
         let acted = conn.stack.iter().enumerate().filter(|(i, _)| by(*i));
@@ -23,10 +26,10 @@ impl Engine {
             (false, Some(corruption)) if !corruption.valid => Did::Spoilt,
             (false, _) => Did::Changed,
         };
-        let Ok(piece) = frame.run(run.from, run.to, 0) else { return };
-        if rules.is_empty() {
+        if rules.is_empty() || !self.kept.has_room(did) {
             return;
         }
+        let Ok(piece) = frame.run(run.from, run.to, 0) else { return };
         let (seq, payload) = match frame.segment(run.from).zip(frame.segment(run.to - 1)) {
             Some((first, last)) => {
                 let syn = u32::from(first.flags & tcp::SYN != 0);

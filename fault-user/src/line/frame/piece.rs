@@ -64,7 +64,11 @@ impl Piece {
             [&self.head[vnet::LEN..network::TAG], &self.head[network::ETHERTYPE..]];
         let parts = [addresses, rest, &self.body[..]];
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        (parts.into_iter().flatten().copied().take(most).collect(), len as u32)
+        let mut bytes = Vec::with_capacity(len.min(most));
+        for part in parts {
+            bytes.extend_from_slice(&part[..part.len().min(most - bytes.len())]);
+        }
+        (bytes, len as u32)
     }
 
     /// Completes a PARTIAL checksum, as a network card does. UDP without a checksum stays so.
