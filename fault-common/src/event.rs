@@ -38,6 +38,13 @@ pub const NO_RULE: u32 = u32::MAX;
 /// `flow` of a socket of a known app that no `[[flow]]` selects.
 pub const NO_FLOW: u32 = u32::MAX;
 
+/// Where the epoch stands in `ret`, and what has room there: 15 bits, for the top one is a sign.
+pub const EPOCH_SHIFT: u32 = 16;
+/// The highest epoch with room in `ret`.
+pub const EPOCH_MAX: u32 = 0x7fff;
+/// The highest nth with room in `ret`.
+pub const NTH_MAX: u32 = 0xffff;
+
 /// One event. 80 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +53,9 @@ pub struct Event {
     pub ts: u64,
     /// Socket cookie.
     pub cookie: u64,
-    /// tgid << 32 | tid of the caller; 0 where the context is not the app's.
+    /// tgid << 32 | tid of the caller; 0 where the context is not the app's. Of a packet whose decision is
+    /// on record (`ret`): its position in the stream << 32 | how often a packet there had been lost (chance),
+    /// or how many wire packets the rule had judged before (`every`, `nth`, `first`).
     pub pid_tgid: u64,
     /// One of the `KIND_*` numbers.
     pub kind: u8,
@@ -77,7 +86,8 @@ pub struct Event {
     pub len: u32,
     /// TCP acknowledgement number (packets with ACK), or per kind.
     pub ack: u32,
-    /// Per kind: bytes or -errno of a send.
+    /// Per kind: bytes or -errno of a send. Of a packet that rules at the hook have judged: their epoch <<
+    /// [`EPOCH_SHIFT`] | which socket of its flow it is (nth); 0: none have, or it has no room here.
     pub ret: i32,
     /// total_retrans of the socket as TCP counts it (Tx, Closed).
     pub retrans: u32,

@@ -3,6 +3,7 @@
 
 use core::mem::{offset_of, size_of};
 
+use crate::capture::Head;
 use crate::event::{Event, SocketEvent};
 use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
@@ -13,7 +14,7 @@ use crate::table::{
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -43,6 +44,7 @@ const _: () = {
     assert!(size_of::<MarkerSet>() == 96);
     assert!(size_of::<SlotCounters>() == 64);
     assert!(size_of::<RuleCounters>() == 24);
+    assert!(size_of::<Head>() == 64);
 };
 
 #[cfg(feature = "user")]
@@ -80,6 +82,7 @@ mod pod {
         MarkerEntry,
         MarkerSet,
         SlotCounters,
-        RuleCounters
+        RuleCounters,
+        Head
     );
 }

@@ -76,10 +76,14 @@ pub enum Global {
     LineGone = 8,
     /// Packets whose window could not be rewritten, and passed as they were.
     Unstalled = 9,
+    /// Faulted packets whose bytes found the ring of captures full.
+    CaptureLost = 10,
+    /// Faulted packets beyond those whose bytes are kept.
+    CaptureBeyond = 11,
 }
 
 /// Number of [`Global`] counters.
-pub const GLOBALS: u32 = 10;
+pub const GLOBALS: u32 = 12;
 
 #[cfg(test)]
 mod tests {

@@ -261,6 +261,18 @@ impl Skb {
         if r == 0 { Some(buf) } else { None }
     }
 
+    /// Copies the first `len` bytes; how many it were, 0 if that is more than fit or there are none.
+    #[inline(always)]
+    pub fn copy<const N: usize>(self, to: &mut [u8; N], len: u32) -> u32 {
+        if len == 0 || len > N as u32 {
+            return 0;
+        }
+        // SAFETY: the helper writes exactly `len` bytes, of which there is room for N, or fails.
+        let r =
+            unsafe { bpf_skb_load_bytes(self.0.cast::<c_void>(), 0, to.as_mut_ptr().cast(), len) };
+        if r == 0 { len } else { 0 }
+    }
+
     /// A byte of the linear part at `off`, by direct packet access.
     #[inline(always)]
     pub fn direct<T: Copy>(self, off: u32) -> Option<T> {

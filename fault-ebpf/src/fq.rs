@@ -5,6 +5,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::programs::TcContext;
+use fault_common::capture::DID_HOLD;
 use fault_common::decide;
 use fault_common::event::NO_RULE;
 use fault_common::line::{Back, TAGS, Transit, Waiting, wait};
@@ -12,6 +13,7 @@ use fault_common::rule::{CHAIN_LEN, Direction, MAX_FLOWS, chain_index};
 use fault_common::stats::Global;
 
 use crate::atomic;
+use crate::capture;
 use crate::classify::Owned;
 use crate::ctx::Skb;
 use crate::emit::{self, count};
@@ -61,6 +63,9 @@ pub fn hand_over(skb: Skb, owned: &Owned, way: u8, judgement: &Judgement) -> Opt
         priority: skb.priority(),
         _pad: 0,
     };
+    if rule >> 31 == 0 {
+        capture::keep(skb, owned, way, rule, DID_HOLD);
+    }
     told::note(&mut waiting.event, skb, owned, direction, rule);
     waiting.event.aux = ((due - now) / 1000) as u32;
     // fq lets packets of TC_PRIO_CONTROL go at once, whatever their time (fq_classify).

@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use fault_common::decide::{self, Facts, Fate};
-use fault_common::event::{NO_FLOW, NO_RULE, tcp};
+use fault_common::event::{self, NO_FLOW, NO_RULE, tcp};
 use fault_common::rule::{CHAIN_LEN, Chain, Direction, MAX_FLOWS, Rule, VIA_HOOK, chain_index};
 use fault_common::stats::Global;
 use fault_common::table::{AttemptKey, SOCKET_IRS, SOCKET_ISN, SeenKey, SocketEntry};
@@ -66,8 +66,9 @@ fn judge_apart(owned: &mut Owned, dir: u8, now: u64) -> u64 {
     // SAFETY: a live map value; its fields are plain integers.
     let socket = unsafe { &mut *owned.socket };
     let pos = position(socket, owned, dir);
+    (owned.facts.judged, owned.facts.pos) = (0, pos);
     let mut judgement = match live_chain(socket.flow, dir, now) {
-        Some((chain, bank)) => apply(chain, bank, socket, owned, dir, pos),
+        Some((chain, epoch)) => apply(chain, epoch, socket, owned, dir, pos),
         None => Judgement { verdict: Verdict::Pass, bank: NO_BANK, stalled: false, rule: NO_RULE },
     };
     let at = socket.slot * 2 + dir as u32;
@@ -108,9 +109,9 @@ fn position(socket: &mut SocketEntry, owned: &Owned, dir: Direction) -> u32 {
     facts.seq.wrapping_sub(*base)
 }
 
-/// The rules that now hold for a flow, if any, and the bank that they stand in.
+/// The rules that now hold for a flow, if any, and their epoch.
 #[inline(always)]
-fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<(&'static Chain, u32)> {
+fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<(&'static Chain, u64)> {
     if flow == NO_FLOW || flow >= MAX_FLOWS {
         return None;
     }
@@ -127,7 +128,7 @@ fn live_chain(flow: u32, dir: Direction, now: u64) -> Option<(&'static Chain, u3
         count(Global::LeaseExpired, 1);
         return None;
     }
-    Some((chain, epoch as u32 & 1))
+    Some((chain, epoch))
 }
 
 /// The same number by way of a map's memory, of which the verifier does not remember what is in
@@ -144,13 +145,13 @@ fn forget(scratch: &mut u32, value: u32) -> u32 {
 #[inline(always)]
 fn apply(
     chain: &Chain,
-    bank: u32,
+    epoch: u64,
     socket: &SocketEntry,
     owned: &mut Owned,
     dir: Direction,
     pos: u32,
 ) -> Judgement {
-    let segs = owned.facts.segs;
+    let (segs, bank) = (owned.facts.segs, epoch as u32 & 1);
     let placed = owned.facts.has_place();
     let key = attempt_key(socket.slot, owned, dir, placed);
     let chance = chain.chance != 0;
@@ -165,7 +166,12 @@ fn apply(
         classes: forget(&mut owned.facts.scratch, classes),
     };
     let slot = socket.slot;
-    let fate = decide::decide(chain, &facts, |_, rule| seen(slot, rule, segs));
+    note(owned, chain, epoch, socket.nth, facts.attempt);
+    let fate = decide::decide(chain, &facts, |_, rule| {
+        let before = seen(slot, rule, segs);
+        owned.facts.draw = before as u32;
+        before
+    });
     if chance && !placed {
         remember(&key, facts.attempt + 1);
     }
@@ -187,6 +193,15 @@ fn apply(
             Judgement { verdict, bank, stalled, rule }
         }
     }
+}
+
+/// Keeps what the decision is made from. What has no room in an event is not noted, and the audit passes
+/// that decision over.
+#[inline(always)]
+fn note(owned: &mut Owned, chain: &Chain, epoch: u64, nth: u32, attempt: u32) {
+    let fits = chain.len > 0 && epoch <= event::EPOCH_MAX as u64 && nth <= event::NTH_MAX;
+    owned.facts.judged = if fits { (epoch as u32) << event::EPOCH_SHIFT | nth } else { 0 };
+    owned.facts.draw = attempt;
 }
 
 /// What counts the attempts of a packet. One that has no place in the stream keeps a count of

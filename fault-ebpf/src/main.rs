@@ -10,6 +10,7 @@
 )]
 
 mod atomic;
+mod capture;
 mod classify;
 mod ctx;
 mod datagram;

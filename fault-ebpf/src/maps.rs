@@ -43,6 +43,12 @@ pub static UDP_ANY: Global<u32> = Global::new(0xfa01_0007);
 /// that only one of the lines needs.
 #[unsafe(no_mangle)]
 pub static FQ: Global<u32> = Global::new(0xfa01_0008);
+/// Bytes of each faulted packet that are kept, at most [`fault_common::capture::SNAPLEN_MAX`]; 0: none.
+#[unsafe(no_mangle)]
+pub static SNAPLEN: Global<u32> = Global::new(0xfa01_0009);
+/// How many of them: of those that were lost, and again of the others.
+#[unsafe(no_mangle)]
+pub static CAPTURE_MAX: Global<u32> = Global::new(0xfa01_000a);
 
 // Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
 
@@ -193,6 +199,13 @@ pub static TAG_NEXT: Array<u64> = Array::with_max_entries(1, 0);
 /// Events to the controller; sized by the loader.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// Faulted packets so far: those that were lost, the others.
+#[map]
+pub static CAPTURED: Array<u64> = Array::with_max_entries(2, 0);
+/// Bytes of faulted packets to the controller; sized by the loader.
+#[map]
+pub static CAPTURES: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 /// One bit per port that a known socket uses on its ephemeral side. In .bss: the gate of every
 /// packet on the machine is one load, no map call. Bits are only ever set.

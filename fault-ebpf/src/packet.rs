@@ -5,9 +5,11 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
+use fault_common::capture::{DID_DROP, DID_STALL};
 use fault_common::rule::Direction;
 use fault_common::stats::Global;
 
+use crate::capture;
 use crate::classify::{self, Owned};
 use crate::ctx::Skb;
 use crate::emit::count;
@@ -51,6 +53,11 @@ pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
         log(ctx, &owned, dir, &judgement);
     }
     segment::remember(skb, &owned, dir as u8);
+    // No id of a rule has the top bit. Not `!= NO_RULE`: see select::concerns.
+    if judgement.rule >> 31 == 0 {
+        let did = if judgement.verdict == Verdict::Drop { DID_DROP } else { DID_STALL };
+        capture::keep(skb, &owned, line::way(dir, l2), judgement.rule, did);
+    }
     if judgement.stalled && judgement.verdict != Verdict::Drop {
         if segment::close_window(skb, &owned) {
             judge::count_stalled(judgement.rule, owned.facts.segs);

@@ -45,6 +45,12 @@ pub struct Facts {
     pub segs: u32,
     /// For [`crate::judge`].
     pub scratch: u32,
+    /// What its decision was made from, for the audit: see `fault_common::event::Event::ret`.
+    pub judged: u32,
+    /// Its position in the stream.
+    pub pos: u32,
+    /// The attempt, or the number of wire packets before it.
+    pub draw: u32,
 }
 
 /// Ports of a packet, read the cheap way.
@@ -291,6 +297,9 @@ impl Facts {
         wire_bytes: 0,
         segs: 0,
         scratch: 0,
+        judged: 0,
+        pos: 0,
+        draw: 0,
     };
 
     #[inline(always)]

@@ -77,6 +77,8 @@ fn describe(ev: &mut Event, skb: Skb, owned: &Owned, dir: Direction, dropped: bo
         Direction::Egress => skb.total_retrans(),
         Direction::Ingress => 0,
     };
+    ev.ret = facts.judged as i32;
+    ev.pid_tgid = if facts.judged == 0 { 0 } else { (facts.pos as u64) << 32 | facts.draw as u64 };
     ev.verdict = if dropped { VERDICT_DROP } else { VERDICT_PASS };
     ev.flags = facts.flags;
     ev.proto = facts.tuple.proto as u8;

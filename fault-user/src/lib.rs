@@ -2,6 +2,8 @@
 pub mod act;
 pub mod addr;
 pub mod app;
+pub mod audit;
+pub mod capture;
 pub mod chain;
 pub mod clock;
 pub mod correlate;

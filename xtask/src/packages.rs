@@ -31,10 +31,13 @@ pub const ALL: [Package; 6] = [
     Package { name: "iproute2", proof: Proof::Program("ip") },
 ];
 
-/// What tests need besides: an app under test in Python, and a reader for archives that we write.
-pub const TESTS: [Package; 2] = [
+/// What tests need besides: an app under test in Python, and readers for archives and captures that we
+/// write.
+pub const TESTS: [Package; 4] = [
     Package { name: "python3", proof: Proof::Program("python3") },
     Package { name: "busybox-static", proof: Proof::Program("busybox") },
+    Package { name: "tcpdump", proof: Proof::Program("tcpdump") },
+    Package { name: "tshark", proof: Proof::Program("tshark") },
 ];
 
 /// What `vm-test` needs besides: QEMU, and what kernels are fetched and packed with.

@@ -21,6 +21,8 @@ pub struct RuleName {
     pub step: String,
     /// Flow, direction and fault, e.g. `unidentified egress drop = 1`.
     pub what: String,
+    /// The fault alone, e.g. `drop = 1`.
+    pub fault: String,
 }
 
 impl Names {
@@ -37,7 +39,12 @@ impl Names {
         }
     }
 
-    /// The same within a sentence.
+    /// What a rule does, as the scenario says it.
+    pub fn fault(&self, rule: u32) -> String {
+        self.rules.get(rule as usize).map_or_else(|| format!("rule-{rule}"), |r| r.fault.clone())
+    }
+
+    /// Step and rule within a sentence.
     pub(super) fn rule_in_words(&self, rule: u32) -> String {
         match self.rules.get(rule as usize) {
             Some(r) => format!("`{}` ({})", r.step, r.what),

@@ -99,6 +99,7 @@ impl Context<'_> {
             app: self.facts.names.app(app),
             id: None,
             flow: first.map(|a| self.name(a.flow)),
+            cookie: first.map(|a| a.flow.cookie),
             outcome: Outcome::None,
             verdict: Verdict::Unlogged,
             cause: reason.map_or(Cause::Untouched, |r| r.cause),

@@ -90,6 +90,7 @@ pub(super) fn send(id: &str, verdict: Verdict) -> SendReport {
         app: "sender".to_owned(),
         id: (verdict != Verdict::Unlogged).then(|| id.to_owned()),
         flow: Some("chat".to_owned()),
+        cookie: Some(1),
         outcome,
         verdict,
         cause: Cause::Untouched,

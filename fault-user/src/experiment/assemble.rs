@@ -1,15 +1,15 @@
 //! Everything a run has found out -> the report.
 
-use std::fs::File;
-use std::io::BufWriter;
-
 use fault_common::rule::Direction;
 
 use super::Options;
+use super::captured;
 use super::counted::Counted;
 use super::missed;
 use super::prepare::Stage;
+use super::recorded;
 use super::state::State;
+use crate::audit::{Finding, Record, of_run};
 use crate::chain::told;
 use crate::correlate::names::{self, Names, RuleName};
 use crate::correlate::{self, Facts};
@@ -18,14 +18,15 @@ use crate::kernel::Hook;
 use crate::ledger::audit::{self, Severity};
 use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
-use crate::ledger::store::{Header, JsonlWriter};
+use crate::ledger::lines::End;
+use crate::ledger::store::Header;
 use crate::line::tally::Tally;
 use crate::plan::Plan;
+use crate::report::OutDir;
 use crate::report::model::{
     AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, Report,
     RunResult, SCHEMA, StepReport,
 };
-use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
 
@@ -52,9 +53,12 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     };
     let correlation = correlate::correlate(&flows, &state.messages, &facts);
     state.warnings.extend(correlation.warnings);
-    if let Err(e) = write_events(&state, &names, t0, out) {
+    let header = recorded::header(&facts, stage.plan.seed);
+    let end = recorded::end(&facts, &counted);
+    if let Err(e) = recorded::write(&state, &header, &end, out) {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
+    let capture = captured::write(&stage, &mut state, (&flows, &correlation.sends, &names), out);
     let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
     // First: a fault that met no packet because its step or its flow never came is not what went
     // wrong.
@@ -86,19 +90,47 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
             blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
         },
         expectations: Vec::new(),
+        capture,
+        audit: None,
         events: EventTotals { recorded: counted.recorded, lost: counted.audit.lost },
         apps: app_reports(&state, t0),
         faults: fault_reports(state.scenario, &stage.plan, &counted),
         warnings: Vec::new(),
     };
+    audit_of(&mut state, &mut report, (&header, &end, &names), &all);
     judge(&mut report, &state, t0);
     report
+}
+
+/// The audit that `report --audit` repeats. What breaks the laws has failed the run already.
+fn audit_of(
+    state: &mut State<'_>,
+    report: &mut Report,
+    (header, end, names): (&Header, &End, &Names),
+    flows: &[FlowRecord],
+) {
+    let record = Record {
+        t0: header.t0,
+        seed: header.seed,
+        names,
+        entries: state.ledger.entries(),
+        armed: &state.armed,
+        messages: &state.messages,
+        end,
+    };
+    let audit = of_run(&record, flows, report);
+    let new = audit.findings.iter().filter(|f| !matches!(f, Finding::Law(_)));
+    let new: Vec<String> =
+        new.map(|f| format!("evidence error: {f}: please report this")).collect();
+    report.audit = Some(audit.report());
+    state.failures.extend(new);
 }
 
 fn names(scenario: &Scenario, plan: &Plan) -> Names {
     let rule = |r: &crate::plan::RulePlan| RuleName {
         step: scenario.steps[r.step].name.clone(),
         what: format!("{} {} {}", scenario.flows[r.flow].name, word(r.direction), r.text),
+        fault: r.text.clone(),
     };
     Names {
         apps: scenario.apps.iter().map(|a| a.name.clone()).collect(),
@@ -131,17 +163,6 @@ fn started(t0: u64) -> String {
 fn kernel_release() -> String {
     let uname = nix::sys::utsname::uname();
     uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
-}
-
-fn write_events(state: &State<'_>, names: &Names, t0: u64, out: &OutDir) -> std::io::Result<()> {
-    let file = BufWriter::new(File::create(out.path().join(write::EVENTS))?);
-    let rules = (0..names.rules.len() as u32).map(|i| names.rule(i)).collect();
-    let header = Header::new(t0, names.apps.clone(), names.flows.clone(), rules);
-    let mut writer = JsonlWriter::new(file, &header)?;
-    for entry in state.ledger.entries() {
-        writer.write(entry)?;
-    }
-    writer.finish().map(drop)
 }
 
 fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &Counted) {

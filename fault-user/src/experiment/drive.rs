@@ -1,5 +1,6 @@
 //! The run itself: waits for whatever comes next and lets the timeline answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -13,9 +14,11 @@ use super::resets;
 use super::start;
 use super::state::{News, State};
 use crate::app::{AppEvent, Supervisor};
+use crate::capture::Link;
 use crate::chain::told;
 use crate::clock;
 use crate::kernel::Batch;
+use crate::ledger::lines::{Armed, ArmedChain};
 use crate::line::{LineError, Reached};
 use crate::plan::{RuleId, Stack, Via};
 use crate::timeline::{Act, Timeline};
@@ -99,6 +102,10 @@ fn interface(change: Change, stage: &mut Stage, state: &mut State<'_>) {
             if let Err(e) = stage.kernel.attach_interface(&i.name, i.index, i.ethernet) {
                 // It may be gone again by now; if it is not, its packets are not faulted.
                 state.warnings.push(format!("interface {}: {}", i.name, told(&e)));
+            }
+            // The line's own device has no packets of its own.
+            if stage.kernel.interfaces().any(|index| index == i.index) {
+                stage.links.insert(i.index, Link { name: i.name, ethernet: i.ethernet });
             }
         }
     }
@@ -237,14 +244,17 @@ pub fn tend(stage: &mut Stage, state: &mut State<'_>) {
 /// Makes these rules the armed ones, in one flip.
 fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
     match lay(stage, rules) {
-        Ok(()) => actions::arm(stage, state, rules),
+        Ok(armed) => {
+            state.armed.push(armed);
+            actions::arm(stage, state, rules);
+        }
         Err(e) => state.fail(e),
     }
 }
 
 /// The line knows its part before the programs send it packets under the new rules, and lets go
-/// of what the old ones held once they do.
-fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<(), String> {
+/// of what the old ones held once they do. What the hook has then, for the record.
+fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<Armed, String> {
     let stacks = stage.plan.chains(rules).map_err(|e| told(&e))?;
     let armed = clock::monotonic_ns();
     let bank = stage.kernel.next_bank();
@@ -259,11 +269,14 @@ fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<(), String> {
     };
     let chains =
         stacks.iter().map(|(key, s)| Ok((*key, chain(s)?))).collect::<Result<_, LineError>>();
-    stage.kernel.arm(&chains.map_err(|e| told(&e))?).map_err(|e| told(&e))?;
+    let chains: BTreeMap<_, _> = chains.map_err(|e| told(&e))?;
+    let epoch = stage.kernel.arm(&chains).map_err(|e| told(&e))?;
+    let ts = clock::monotonic_ns();
     if let Some(running) = &stage.line {
         running.line.live(bank).map_err(|e| told(&e))?;
     }
-    Ok(())
+    let chains = chains.iter().map(|((flow, direction), c)| ArmedChain::of(*flow, *direction, c));
+    Ok(Armed { ts, epoch, chains: chains.collect() })
 }
 
 /// A flow that a step needs must appear within its time.

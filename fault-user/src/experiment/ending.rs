@@ -7,8 +7,10 @@ use super::drive;
 use super::prepare::Stage;
 use super::state::State;
 use crate::app::Supervisor;
+use crate::capture;
 use crate::chain::told;
 use crate::clock;
+use crate::kernel::CaptureReader;
 
 /// Ends everything and reads all that is left. Faults were lifted when the drive ended.
 pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
@@ -29,11 +31,27 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
         // Blocks for as long as the ring has something left: milliseconds.
         reader.finish();
     }
+    if let Some(captures) = stage.captures.take() {
+        captured(captures, state);
+    }
     while let Ok(batch) = stage.batches.try_recv() {
         state.batch(&batch, stage);
     }
     while let Ok(event) = stage.app_events.try_recv() {
         state.app_event(event, stage);
+    }
+}
+
+fn captured(captures: CaptureReader, state: &mut State<'_>) {
+    let Some(records) = captures.finish() else {
+        state.fail("the thread that reads captured packets panicked; please report this");
+        return;
+    };
+    for record in records {
+        match capture::decode(&record) {
+            Ok(packet) => state.captured.push(packet),
+            Err(e) => state.fail(e.to_string()),
+        }
     }
 }
 

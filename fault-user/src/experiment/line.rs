@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::RunError;
 use crate::act::{ActError, RawSender};
+use crate::capture::Limits;
 use crate::clock;
 use crate::kernel::{Batch, Kernel};
 use crate::line::fq::Fq;
@@ -15,6 +16,7 @@ use crate::line::frame::{Frame, Reject, reset_answer, unreachable};
 use crate::line::tally::Tally;
 use crate::line::{Answer, Backend, Device, Line, LineError, Reached, Settings, Start, choose};
 use crate::plan::Plan;
+use crate::scenario::model::Capture;
 
 /// A line that has not moved for so long is stuck.
 const STUCK: Duration = Duration::from_secs(1);
@@ -66,6 +68,7 @@ fn for_fault(plan: &Plan, source: LineError) -> RunError {
 pub fn open(
     kernel: &mut Kernel,
     plan: &Plan,
+    capture: Capture,
     device: Device,
     events: UnboundedSender<Batch>,
     answers: Answers,
@@ -74,7 +77,8 @@ pub fn open(
         Device::Tap(tap) => {
             let shared = kernel.open_line(tap.name(), tap.ifindex())?;
             let (seed, tables, hold) = (plan.seed, plan.tables.clone(), plan.line.hold);
-            let settings = Settings { seed, tables, hold };
+            let Capture { snaplen, max } = capture;
+            let settings = Settings { seed, tables, hold, capture: Limits { snaplen, max } };
             Box::new(
                 Line::start(Start { tap, shared, settings, events, answers })
                     .map_err(|e| for_fault(plan, e))?,

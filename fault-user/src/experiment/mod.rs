@@ -10,6 +10,7 @@
 mod actions;
 mod assemble;
 mod attach;
+mod captured;
 mod counted;
 mod drive;
 mod ending;
@@ -21,6 +22,7 @@ mod late;
 mod line;
 mod missed;
 mod prepare;
+mod recorded;
 mod resets;
 mod start;
 mod state;

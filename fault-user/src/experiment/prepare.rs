@@ -1,5 +1,6 @@
 //! Everything that must be in place before the first app starts.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
-use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
+use crate::capture::Link;
+use crate::kernel::{Batch, CaptureReader, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
@@ -28,6 +30,9 @@ const SLOTS: u32 = 4096;
 pub struct Stage {
     pub line: Option<line::Running>,
     pub events: Option<EventReader>,
+    pub captures: Option<CaptureReader>,
+    /// Interfaces that there are or were, by index.
+    pub links: BTreeMap<u32, Link>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
     /// Limits that the line wants to end with resets.
@@ -80,6 +85,8 @@ pub async fn prepare(
         log_level: options.kernel_log,
         fq: matches!(device, Some(Device::Fq(_))),
         hook: options.hook,
+        snaplen: if scenario.capture.max > 0 { scenario.capture.snaplen } else { 0 },
+        captures: scenario.capture.max,
         ..Setup::default()
     })?;
     if options.kernel_log > 0 {
@@ -87,15 +94,20 @@ pub async fn prepare(
     }
     let remotes = resolve(scenario, &plan).await?;
     register_remotes(&mut kernel, &remotes)?;
+    let tier = kernel.attach_evidence(options.tier)?;
+    if !targets.is_empty() {
+        kernel.attach_found()?;
+    }
+    kernel.check_known_socket()?;
     let (events, batches) = mpsc::unbounded_channel();
     let reader = kernel.events_to(events.clone())?;
-    let tier = kernel.attach_evidence(options.tier)?;
+    let captures = kernel.captures()?;
     let name = run_name();
     let journal = Journal::write(&name, plan.needs_line())
         .map_err(RunError::io("write the journal of this run and change the settings of lo"))?;
     let keeper = journal.keeper().map_err(RunError::io("open the journal of this run"))?;
     kernel.set_keeper(Box::new(keeper));
-    let interfaces = attach_interfaces(&mut kernel).await?;
+    let (links, interfaces) = attach_interfaces(&mut kernel).await?;
     let cgroup = RunCgroup::create(&name)?;
     attach_cgroups(&mut kernel, &cgroup, &targets)?;
     let sender = Arc::new(actions::sender(&mut kernel)?);
@@ -103,7 +115,7 @@ pub async fn prepare(
     let line = match device {
         Some(device) => {
             let answers = line::answers(Arc::clone(&sender), resets);
-            Some(line::open(&mut kernel, &plan, device, events, answers)?)
+            Some(line::open(&mut kernel, &plan, scenario.capture, device, events, answers)?)
         }
         None => None,
     };
@@ -125,6 +137,8 @@ pub async fn prepare(
     Ok(Stage {
         line,
         events: Some(reader),
+        captures: Some(captures),
+        links,
         batches,
         sender,
         reset_wanted,
@@ -197,13 +211,15 @@ fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), Run
 
 async fn attach_interfaces(
     kernel: &mut Kernel,
-) -> Result<mpsc::UnboundedReceiver<Change>, RunError> {
+) -> Result<(BTreeMap<u32, Link>, mpsc::UnboundedReceiver<Change>), RunError> {
     let (found, changes) =
         interfaces::watch().await.map_err(RunError::io("list the network interfaces"))?;
+    let mut links = BTreeMap::new();
     for Interface { index, name, ethernet } in found {
         kernel.attach_interface(&name, index, ethernet)?;
+        links.insert(index, Link { name, ethernet });
     }
-    Ok(changes)
+    Ok((links, changes))
 }
 
 /// Watches what opens in the cgroups of all apps.
@@ -233,7 +249,6 @@ fn attach_apps(
     if targets.is_empty() {
         return Ok(());
     }
-    kernel.attach_found()?;
     for target in &targets {
         match &target.process {
             Some(process) => kernel.add_process(process.pid, target.app as u32)?,

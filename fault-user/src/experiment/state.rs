@@ -14,11 +14,13 @@ use super::late::{Late, Room};
 use super::prepare::Stage;
 use crate::app::AppEvent;
 use crate::app::output::{MAX_WRITE, Stream};
+use crate::capture::Packet;
 use crate::chain::told;
 use crate::clock;
 use crate::expect::LogLine;
 use crate::kernel::Batch;
 use crate::ledger::entry::{Entry, What};
+use crate::ledger::lines::Armed;
 use crate::ledger::store::Ledger;
 use crate::line::tally::Tally;
 use crate::outcome::{AppMessage, OutcomeParser};
@@ -97,6 +99,8 @@ pub struct State<'a> {
     pub line: &'static str,
     /// What the delay line has done, once it has ended.
     pub tally: Option<Tally>,
+    /// What faults touched, from the packet programs.
+    pub captured: Vec<Packet>,
     pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
@@ -107,6 +111,8 @@ pub struct State<'a> {
     pub warnings: Vec<String>,
     pub comms: BTreeMap<u32, String>,
     pub steps: Vec<crate::timeline::StepState>,
+    /// What the hook had armed, in order.
+    pub armed: Vec<Armed>,
     /// Rules that were armed when the run was over.
     pub armed_at_end: Vec<crate::plan::RuleId>,
     pub late: Vec<Late>,
@@ -130,6 +136,7 @@ impl<'a> State<'a> {
             sockets: BTreeMap::new(),
             actions: Actions::default(),
             tally: None,
+            captured: Vec::new(),
             messages: Vec::new(),
             line: "none",
             lines: Vec::new(),
@@ -138,6 +145,7 @@ impl<'a> State<'a> {
             warnings: Vec::new(),
             comms: BTreeMap::new(),
             steps: Vec::new(),
+            armed: Vec::new(),
             armed_at_end: Vec::new(),
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),

@@ -60,6 +60,14 @@ pub enum KernelError {
         /// `struct.field`.
         field: String,
     },
+    /// The programs read something else than they mean to.
+    #[error(
+        "the eBPF programs misread a TCP socket of known content: {what}. The kernel's BTF (/sys/kernel/btf/vmlinux) does not describe the kernel that runs, or this evidence does not work on it: boot the kernel as its packages installed it, or force another with --evidence"
+    )]
+    Layout {
+        /// What they said, and what is.
+        what: String,
+    },
     /// The kernel's BTF cannot be read.
     #[error(
         "cannot read the kernel's BTF (/sys/kernel/btf/vmlinux): the kernel needs CONFIG_DEBUG_INFO_BTF"

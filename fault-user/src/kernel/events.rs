@@ -81,11 +81,7 @@ impl Kernel {
         &mut self,
         tx: mpsc::UnboundedSender<Batch>,
     ) -> Result<EventReader, KernelError> {
-        let map = self
-            .ebpf
-            .take_map("EVENTS")
-            .ok_or(KernelError::Object { what: "without the map EVENTS" })?;
-        let ring = RingBuf::try_from(map).map_err(KernelError::map("map the event ring"))?;
+        let ring = self.event_ring()?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -93,6 +89,18 @@ impl Kernel {
             .spawn(move || consume(ring, &tx, &flag))
             .map_err(KernelError::map("start the event thread"))?;
         Ok(EventReader { stop, thread: Some(thread) })
+    }
+
+    /// The ring, once.
+    pub(super) fn event_ring(&mut self) -> Result<RingBuf<MapData>, KernelError> {
+        if let Some(ring) = self.ring.take() {
+            return Ok(ring);
+        }
+        let map = self
+            .ebpf
+            .take_map("EVENTS")
+            .ok_or(KernelError::Object { what: "without the map EVENTS" })?;
+        RingBuf::try_from(map).map_err(KernelError::map("map the event ring"))
     }
 }
 

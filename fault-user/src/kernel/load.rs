@@ -35,6 +35,14 @@ pub struct Setup {
     pub leased: bool,
     /// The delay line is fq ([`Kernel::open_fq`]), not a TAP.
     pub fq: bool,
+    /// Bytes of each faulted packet that are kept, at most
+    /// [`SNAPLEN_MAX`](fault_common::capture::SNAPLEN_MAX); 0: none.
+    pub snaplen: u32,
+    /// How many faulted packets are kept: of those that were lost, and again of the others.
+    pub captures: u32,
+    /// Offsets of kernel fields that replace those of the kernel's BTF, by the name of the programs' value: for
+    /// the test that wrong ones are found out.
+    pub offsets: Vec<(&'static str, u32)>,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
 }
@@ -50,6 +58,9 @@ impl Default for Setup {
             log_level: 0,
             leased: true,
             fq: false,
+            snaplen: 0,
+            captures: 0,
+            offsets: Vec::new(),
             hook: None,
         }
     }
@@ -90,6 +101,7 @@ impl Kernel {
             hooks: Hooks::new(setup.hook),
             tier: None,
             line: None,
+            ring: None,
             bounce: None,
         };
         kernel.write_selectors(&setup.selectors)?;
@@ -117,6 +129,8 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("LOG_LEVEL", &setup.log_level, true)
         .override_global("LEASED", &leased, true)
         .override_global("FQ", &fq, true)
+        .override_global("SNAPLEN", &setup.snaplen, true)
+        .override_global("CAPTURE_MAX", &setup.captures, true)
         .override_global("UDP_REMOTES", &udp_remotes, true)
         .override_global("UDP_ANY", &udp_any, true)
         .map_max_entries("SLOTS", setup.slots * 2)
@@ -124,11 +138,22 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .map_max_entries("WAITING", tags)
         .map_max_entries("LATE_FLOWS", setup.slots)
         .map_max_entries("RULES", setup.rules.max(1))
+        .map_max_entries("CAPTURES", capture_ring(setup.snaplen))
         .map_max_entries("EVENTS", setup.ring_bytes);
     for (name, offset) in &offsets.0 {
-        loader.override_global(name, offset, true);
+        let replaced = setup.offsets.iter().find(|(other, _)| other == name);
+        loader.override_global(name, replaced.map_or(offset, |(_, other)| other), true);
     }
     loader.load(OBJECT).map_err(|e| KernelError::program("fault-ebpf", &e))
+}
+
+/// Bytes of the ring of captures: what half a million small packets a second need in the 20 ms until the
+/// reader looks again, within reason; it is a power of two.
+fn capture_ring(snaplen: u32) -> u32 {
+    const PACKETS: u32 = 10_000;
+    const LEAST: u32 = 4096;
+    const MOST: u32 = 32 << 20;
+    if snaplen == 0 { LEAST } else { (snaplen * PACKETS).next_power_of_two().min(MOST) }
 }
 
 /// Loads the programs that are not tied to an evidence tier.

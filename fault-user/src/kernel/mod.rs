@@ -5,12 +5,14 @@
 
 mod attach;
 mod btf;
+mod captures;
 mod counters;
 mod error;
 mod events;
 mod filters;
 mod found;
 mod hooks;
+mod known;
 mod line;
 mod load;
 mod logs;
@@ -22,9 +24,10 @@ pub mod testing;
 mod waits;
 
 use aya::Ebpf;
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::tc::SchedClassifierLink;
 
+pub use captures::CaptureReader;
 pub use counters::Totals;
 pub use error::KernelError;
 pub use events::{Batch, EventReader};
@@ -94,6 +97,8 @@ pub struct Kernel {
     tier: Option<Tier>,
     /// Interface of the delay line, and the program on it.
     line: Option<(u32, SchedClassifierLink)>,
+    /// The ring of events, if it was read before [`Kernel::events_to`].
+    ring: Option<RingBuf<MapData>>,
     /// The program on the far end of fq's pair.
     bounce: Option<SchedClassifierLink>,
 }

@@ -193,10 +193,20 @@ impl Kernel {
     /// Sets the bit of a port, as the sock_ops program would. Only before packets flow: the
     /// kernel sets bits of the same array.
     pub(super) fn open_gate(&mut self, port: u16) -> Result<(), KernelError> {
+        self.set_gate(port, true)
+    }
+
+    /// Clears it again; likewise.
+    pub(super) fn close_gate(&mut self, port: u16) -> Result<(), KernelError> {
+        self.set_gate(port, false)
+    }
+
+    fn set_gate(&mut self, port: u16, open: bool) -> Result<(), KernelError> {
         let mut map: Array<_, [u64; 1024]> = Array::try_from(self.map_mut(".bss")?)
             .map_err(KernelError::map("use the port bitmap"))?;
         let mut bits = map.get(&0, 0).map_err(KernelError::map("read the port bitmap"))?;
-        bits[usize::from(port >> 6)] |= 1 << (port & 63);
+        let (word, bit) = (&mut bits[usize::from(port >> 6)], 1 << (port & 63));
+        *word = if open { *word | bit } else { *word & !bit };
         map.set(0, bits, 0).map_err(KernelError::map("write the port bitmap"))
     }
 }

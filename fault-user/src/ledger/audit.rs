@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use fault_common::rule::Direction;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::flow::FlowRecord;
@@ -15,7 +16,7 @@ use super::stream::RangeSet;
 use crate::report::model::SendReport;
 
 /// The kernel's exact counters at the end of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Per socket and direction.
     pub slots: Vec<SlotCounters>,
@@ -28,11 +29,12 @@ pub struct Counters {
 }
 
 /// Packets of one socket in one direction, as on the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotCounters {
     /// Index of the socket's counters, as events carry it.
     pub slot: u32,
     /// Which way.
+    #[serde(with = "super::lines::direction")]
     pub direction: Direction,
     /// All packets.
     pub packets: u64,
@@ -41,7 +43,7 @@ pub struct SlotCounters {
 }
 
 /// Packets of one rule, as on the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCounters {
     /// `STEP: flow direction fault`.
     pub name: String,

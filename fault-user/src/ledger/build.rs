@@ -58,8 +58,9 @@ fn base(list: &[Entry]) -> u32 {
 }
 
 fn one(list: &[Entry]) -> FlowRecord {
-    let seq = Unwrapper::new(base(list));
-    let mut flow = empty(list);
+    let base = base(list);
+    let seq = Unwrapper::new(base);
+    let mut flow = FlowRecord { seq_base: base, ..empty(list) };
     flow.sends = if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq) };
     list.iter().for_each(|e| identity(&mut flow, e));
     let has_tx = list.iter().any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
@@ -144,6 +145,7 @@ fn empty(list: &[Entry]) -> FlowRecord {
         passive: false,
         local: None,
         remote: None,
+        seq_base: 0,
         first_seen: e.ts,
         opened: None,
         bound: None,

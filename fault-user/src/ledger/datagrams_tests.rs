@@ -22,6 +22,7 @@ fn flow(datagrams: &[(u32, u32, bool)]) -> FlowRecord {
             dropped,
             discarded: false,
             held_us: 0,
+            judged: None,
             rule: dropped.then_some(0),
             flags: 0,
             segs: 1,

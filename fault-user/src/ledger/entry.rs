@@ -87,6 +87,9 @@ pub struct Packet {
     /// How long it was in the delay line, us.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub held_us: u32,
+    /// What the rules at the hook decided from, if they judged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
     /// TCP flags byte.
     pub flags: u8,
     /// Packets on the wire that it stands for, at least 1.
@@ -99,6 +102,20 @@ pub struct Packet {
     pub ack: u32,
     /// Interface index.
     pub ifindex: u32,
+}
+
+/// What a decision was made from, besides the packet itself and the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Which rules were armed; see [`super::store::Armed`].
+    pub epoch: u32,
+    /// Which socket of its flow it is.
+    pub nth: u32,
+    /// Position in the stream of its first byte.
+    pub pos: u32,
+    /// How often a packet at this position had been lost before; of rules that count, how many wire
+    /// packets they had judged before.
+    pub draw: u32,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -158,7 +175,9 @@ impl Entry {
         if raw.len() != want {
             return Err(DecodeError::Size { got: raw.len(), want });
         }
-        let pid_tgid = r.u64(16);
+        // Of a packet something else stands there.
+        let packet = matches!(kind, Kind::Tx | Kind::Rx);
+        let pid_tgid = if packet { 0 } else { r.u64(16) };
         Ok(Self {
             ts: r.u64(0),
             cookie: r.u64(8),
@@ -218,6 +237,7 @@ fn packet(r: Record, want: Direction) -> Result<Packet, DecodeError> {
         dropped,
         discarded,
         held_us: r.u32(68),
+        judged: judged(r),
         rule: index(r.u32(44), event::NO_RULE),
         flags: r.u8(26),
         segs,
@@ -225,6 +245,16 @@ fn packet(r: Record, want: Direction) -> Result<Packet, DecodeError> {
         len: r.u32(52),
         ack: r.u32(56),
         ifindex: r.u32(76),
+    })
+}
+
+fn judged(r: Record) -> Option<Judged> {
+    let (both, drawn) = (r.u32(60), r.u64(16));
+    (both != 0).then_some(Judged {
+        epoch: both >> event::EPOCH_SHIFT,
+        nth: both & event::NTH_MAX,
+        pos: (drawn >> 32) as u32,
+        draw: drawn as u32,
     })
 }
 

@@ -32,13 +32,15 @@ fn record(kind: u8, len: usize) -> Vec<u8> {
 #[test]
 fn packet_fields_arrive_where_they_belong() {
     let e = Entry::decode(&record(event::KIND_TX, EVENT_LEN)).unwrap();
-    assert_eq!((e.ts, e.cookie, e.pid, e.tid), (11, 12, 13, 14));
+    // Where other events have the caller, a packet has its decision.
+    assert_eq!((e.ts, e.cookie, e.pid, e.tid), (11, 12, 0, 0));
     assert_eq!((e.slot, e.flow, e.app, e.proto, e.passive), (15, Some(16), 17, 6, true));
     assert_eq!((e.retrans, e.lport, e.rport), (21, 23, 24));
     let want = Packet {
         dropped: false,
         discarded: false,
         held_us: 22,
+        judged: Some(Judged { epoch: 0xffff, nth: 0xffe0, pos: 13, draw: 14 }),
         rule: None,
         flags: 0x18,
         segs: 3,
@@ -48,6 +50,20 @@ fn packet_fields_arrive_where_they_belong() {
         ifindex: 25,
     };
     assert_eq!(e.what, What::Tx(want));
+}
+
+#[test]
+fn a_send_has_its_caller() {
+    let e = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
+    assert_eq!((e.pid, e.tid, e.what), (13, 14, What::Send { ret: -32, end_seq: 18 }));
+}
+
+#[test]
+fn a_packet_that_no_rule_judged_says_nothing_of_a_decision() {
+    let mut raw = record(event::KIND_TX, EVENT_LEN);
+    raw[60..64].fill(0);
+    let What::Tx(packet) = Entry::decode(&raw).unwrap().what else { panic!("a packet") };
+    assert_eq!(packet.judged, None);
 }
 
 #[test]

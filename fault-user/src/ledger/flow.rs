@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::stream::{RangeIndex, RangeSet};
+use super::stream::{RangeIndex, RangeSet, Unwrapper};
 
 /// What is known of one socket. Built by [`super::build::build`].
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct FlowRecord {
     pub passive: bool,
     pub local: Option<SocketAddr>,
     pub remote: Option<SocketAddr>,
+    /// Sequence number of offset 0.
+    pub seq_base: u32,
     /// The first event of any kind.
     pub first_seen: u64,
     pub opened: Option<u64>,
@@ -137,6 +139,17 @@ impl FlowRecord {
     pub fn acked_at(&self, end: i64) -> Option<u64> {
         let at = self.acks.partition_point(|a| a.upto < end);
         self.acks.get(at).map(|a| a.ts)
+    }
+
+    /// The stream offset of a sequence number that a packet of that time names.
+    pub fn offset_near(&self, seq: u32, ts: u64) -> i64 {
+        let sent = self.tx.partition_point(|c| c.ts <= ts);
+        let mut unwrapper = Unwrapper::new(self.seq_base);
+        unwrapper.advance(self.una_at(ts));
+        if let Some(copy) = sent.checked_sub(1).and_then(|i| self.tx.get(i)) {
+            unwrapper.advance(copy.range.end);
+        }
+        unwrapper.offset(seq)
     }
 
     /// First byte that was not acknowledged at that time.

@@ -1,7 +1,7 @@
 //! The evidence: what the kernel saw, per socket and per byte of its stream.
 //!
 //! [`entry`] checks and types ring-buffer records, [`store`] keeps them (and writes and reads
-//! `events.jsonl`), [`build`] turns them into one [`flow::FlowRecord`] per socket, on the byte
+//! `events.jsonl`, of which [`lines`] has what is no event), [`build`] turns them into one [`flow::FlowRecord`] per socket, on the byte
 //! ranges of [`stream`]; [`audit`] asks whether all of it can be true at once. Nothing here
 //! touches the kernel.
 
@@ -10,6 +10,7 @@ pub mod build;
 pub mod datagrams;
 pub mod entry;
 pub mod flow;
+pub mod lines;
 mod replay;
 pub mod store;
 pub mod stream;

@@ -10,9 +10,12 @@ use thiserror::Error;
 use super::build;
 use super::entry::{Entry, What};
 use super::flow::FlowRecord;
+use super::lines::{Armed, End, Line};
+use crate::correlate::names::{Names, RuleName};
+use crate::outcome::AppMessage;
 
 /// Version of the layout of `events.jsonl`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// All events of a run.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +86,10 @@ pub struct Header {
     pub kind: String,
     /// t = 0 of the run on the clock of `ts` (CLOCK_MONOTONIC), ns.
     pub t0: u64,
+    /// CLOCK_REALTIME minus that clock at the end of the run, ns.
+    pub clock: i64,
+    /// Seed of every random decision.
+    pub seed: u64,
     /// Names behind the `app`, `flow` and `rule` numbers of the events.
     pub apps: Vec<String>,
     pub flows: Vec<String>,
@@ -91,12 +98,35 @@ pub struct Header {
 
 impl Header {
     /// The header of a run of this version.
-    pub fn new(t0: u64, apps: Vec<String>, flows: Vec<String>, rules: Vec<String>) -> Self {
-        Self { schema: SCHEMA, kind: "header".to_owned(), t0, apps, flows, rules }
+    pub fn new(t0: u64, clock: i64, seed: u64, names: &Names) -> Self {
+        Self {
+            schema: SCHEMA,
+            kind: "header".to_owned(),
+            t0,
+            clock,
+            seed,
+            apps: names.apps.clone(),
+            flows: names.flows.clone(),
+            rules: (0..names.rules.len() as u32).map(|i| names.rule(i)).collect(),
+        }
+    }
+
+    /// The same as the report has them.
+    pub fn names(&self) -> Names {
+        let rule = |text: &String| {
+            // No name of a step has a colon.
+            let (step, what) = text.split_once(": ").unwrap_or(("", text));
+            RuleName { step: step.to_owned(), what: what.to_owned(), fault: what.to_owned() }
+        };
+        Names {
+            apps: self.apps.clone(),
+            flows: self.flows.clone(),
+            rules: self.rules.iter().map(rule).collect(),
+        }
     }
 }
 
-/// Writes `events.jsonl`: the header, then one line per event.
+/// Writes `events.jsonl`: the header, then the lines in any order.
 #[derive(Debug)]
 pub struct JsonlWriter<W: Write> {
     out: W,
@@ -120,6 +150,14 @@ impl<W: Write> JsonlWriter<W> {
         line(&mut self.out, entry)
     }
 
+    /// Writes something else.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_line(&mut self, other: &Line) -> io::Result<()> {
+        line(&mut self.out, other)
+    }
+
     /// Flushes, and gives the writer back.
     ///
     /// # Errors
@@ -140,8 +178,29 @@ fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 pub struct Events {
     pub header: Header,
     pub entries: Vec<Entry>,
+    /// What was armed, in the order of the file.
+    pub armed: Vec<Armed>,
+    /// What the apps said.
+    pub messages: Vec<AppMessage>,
+    /// How it ended; `None`: the file has no end.
+    pub end: Option<End>,
     /// The last line broke off: the run was killed while it wrote.
     pub truncated: bool,
+}
+
+impl Events {
+    fn take(&mut self, text: &str) -> Result<(), serde_json::Error> {
+        // Nearly all lines are events. Of what is none of both, what it is not as an event says more.
+        match serde_json::from_str(text) {
+            Ok(entry) => self.entries.push(entry),
+            Err(e) => match serde_json::from_str(text).map_err(|_| e)? {
+                Line::Armed(armed) => self.armed.push(armed),
+                Line::Message(message) => self.messages.push(message),
+                Line::End(end) => self.end = Some(end),
+            },
+        }
+        Ok(())
+    }
 }
 
 /// Why an `events.jsonl` cannot be read.
@@ -167,14 +226,21 @@ pub fn read(mut input: impl BufRead) -> Result<Events, ReadError> {
     let mut text = String::new();
     input.read_line(&mut text)?;
     let header = header(&text)?;
-    let mut events = Events { header, entries: Vec::new(), truncated: false };
+    let mut events = Events {
+        header,
+        entries: Vec::new(),
+        armed: Vec::new(),
+        messages: Vec::new(),
+        end: None,
+        truncated: false,
+    };
     for number in 2.. {
         text.clear();
         if input.read_line(&mut text)? == 0 {
             break;
         }
-        match serde_json::from_str(&text) {
-            Ok(entry) => events.entries.push(entry),
+        match events.take(&text) {
+            Ok(()) => {}
             Err(_) if !text.ends_with('\n') => events.truncated = true,
             Err(source) => return Err(ReadError::Line { number, source }),
         }

@@ -1,5 +1,15 @@
-use super::super::entry::Packet;
+use std::collections::BTreeSet;
+
+use fault_common::rule::{
+    Chain, DELAY, Direction, LOSS_EVERY, LOSS_FIRST, LOSS_NTH, LOSS_RANDOM, Rule, VIA_LINE,
+    WHEN_DATA,
+};
+
+use super::super::audit::{Counters, RuleCounters, SlotCounters};
+use super::super::entry::{Judged, Packet};
+use super::super::lines::{ArmedChain, FlowDirection, LostEvents};
 use super::*;
+use crate::verdict::Outcome;
 
 fn entry(ts: u64, cookie: u64, flow: Option<u32>, what: What) -> Entry {
     Entry {
@@ -23,8 +33,9 @@ fn one_of_each() -> Vec<Entry> {
     let (local, remote) = ("10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     let packet = Packet {
         dropped: true,
-        discarded: false,
-        held_us: 0,
+        discarded: true,
+        held_us: 8,
+        judged: Some(Judged { epoch: 1, nth: 2, pos: 3, draw: 4 }),
         rule: Some(2),
         flags: 0x18,
         segs: 3,
@@ -37,6 +48,7 @@ fn one_of_each() -> Vec<Entry> {
         What::Opened { nth: 1, attempt: 1, local, remote },
         What::Bound { local, remote },
         What::Established { accepted: false, local, remote },
+        What::Found { accepted: true, local, remote },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
         What::Send { ret: -32, end_seq: u32::MAX },
@@ -49,7 +61,11 @@ fn one_of_each() -> Vec<Entry> {
 }
 
 fn header() -> Header {
-    Header::new(7, vec!["a".into()], vec!["f".into()], vec!["s: f drop".into()])
+    let rule = RuleName { step: "s".into(), what: "f drop".into(), fault: "f drop".into() };
+    let names = Names { apps: vec!["a".into()], flows: vec!["f".into()], rules: vec![rule] };
+    let header = Header::new(7, -5, u64::MAX, &names);
+    assert_eq!(header.names(), names);
+    header
 }
 
 fn written(entries: &[Entry]) -> Vec<u8> {
@@ -60,10 +76,103 @@ fn written(entries: &[Entry]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+/// One of each line that is no event, with every field set.
+fn others() -> Vec<Line> {
+    let mut chain = Chain { via: VIA_LINE, stall: 8, ..Chain::EMPTY };
+    let rules = [(LOSS_RANDOM, 3), (LOSS_EVERY, 4), (LOSS_FIRST, 5), (LOSS_NTH, 6), (DELAY, 7)];
+    for (rule, (kind, arg)) in chain.rules.iter_mut().zip(rules) {
+        *rule = Rule { kind, id: arg as u32, when: WHEN_DATA, ..Rule::NONE };
+        match kind {
+            LOSS_RANDOM => rule.p32 = arg,
+            LOSS_NTH => (rule.nth[0], rule.nth[1], rule.nth_len) = (2, arg, 2),
+            _ => rule.arg = arg,
+        }
+        chain.len += 1;
+    }
+    let armed = ArmedChain::of(1, Direction::Ingress, &chain);
+    assert_eq!(armed.to_chain(), Some(chain.sealed()));
+    let message = AppMessage {
+        app: 0,
+        id: "m".into(),
+        outcome: Outcome::Ok,
+        raw_status: "sent".into(),
+        t0: 1,
+        t1: 2,
+        bytes: Some(3),
+        timing_given: true,
+        resolution: 4,
+    };
+    let slot = SlotCounters { slot: 4, direction: Direction::Egress, packets: 2, dropped: 1 };
+    let rule =
+        RuleCounters { name: "s: f drop".into(), matched: 2, acted: 1, ended: 1, may_miss: false };
+    let end = End {
+        ts: 9,
+        late_after_ns: Some(1),
+        armed: vec![FlowDirection { flow: 0, direction: Direction::Egress }],
+        gaps: vec![LostEvents { cookie: Some(3), from: 1, to: 2 }],
+        recorded: 9,
+        counters: Counters { slots: vec![slot], rules: vec![rule], lost: 0, unparsed: 0 },
+    };
+    let armed = Armed { ts: 5, epoch: 1, chains: vec![armed] };
+    vec![Line::Armed(armed), Line::Message(message), Line::End(end)]
+}
+
+fn with_others() -> Vec<u8> {
+    let mut writer = JsonlWriter::new(Vec::new(), &header()).unwrap();
+    one_of_each().iter().for_each(|e| writer.write(e).unwrap());
+    others().iter().for_each(|l| writer.write_line(l).unwrap());
+    writer.finish().unwrap()
+}
+
+#[test]
+fn the_other_lines_are_read_again() {
+    let events = read(&with_others()[..]).unwrap();
+    assert_eq!(events.entries, one_of_each());
+    let armed = events.armed.into_iter().map(Line::Armed);
+    let messages = events.messages.into_iter().map(Line::Message);
+    let all: Vec<Line> = armed.chain(messages).chain(events.end.map(Line::End)).collect();
+    assert_eq!(all, others());
+}
+
+fn keys(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                into.insert(key.clone());
+                keys(value, into);
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|v| keys(v, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_and_kind_is_documented_and_nothing_else_is() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events.md"));
+    assert!(page.contains(&format!("schema {SCHEMA}")), "docs/events.md is of another version");
+    let (mut written, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+    for line in String::from_utf8(with_others()).unwrap().lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        kinds.insert(value["kind"].as_str().unwrap().to_owned());
+        keys(&value, &mut written);
+    }
+    // Rows of its tables begin with the key, its headings with the kind.
+    let first = |line: &str| Some(line.split('`').nth(1)?.to_owned());
+    let rows = page.lines().filter(|l| l.starts_with("| `"));
+    let documented: BTreeSet<String> = rows.filter_map(first).collect();
+    assert_eq!(documented, written);
+    let headings = page.lines().filter(|l| l.starts_with("## `"));
+    let described: BTreeSet<String> =
+        headings.flat_map(|l| l.split('`').skip(1).step_by(2).map(str::to_owned)).collect();
+    assert_eq!(described, kinds);
+}
+
 #[test]
 fn what_is_written_is_read_again() {
     let events = read(&written(&one_of_each())[..]).unwrap();
-    assert_eq!(events, Events { header: header(), entries: one_of_each(), truncated: false });
+    assert_eq!((events.header, events.entries), (header(), one_of_each()));
+    assert!(!events.truncated && events.end.is_none());
 }
 
 #[test]
@@ -85,7 +194,7 @@ fn what_is_no_event_file_is_refused() {
     ));
     let mut raw = written(&one_of_each());
     raw.extend_from_slice(b"{\"ts\":1}\n");
-    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 11, .. })));
+    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 12, .. })));
 }
 
 #[test]

@@ -22,6 +22,7 @@ impl Engine {
         outlet: &mut impl Outlet,
     ) {
         let (key, fate) = ((handed.slot, dir_of(handed)), &run.fate);
+        self.keep(key, handed, frame, run);
         if let Some(end) = fate.end {
             return self.end(key, handed, frame, run, end, outlet);
         }

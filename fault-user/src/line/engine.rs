@@ -15,6 +15,7 @@ use super::judge::holds;
 use super::queue::Queue;
 use super::tally::Tally;
 use super::{Outlet, Settings, Stacks};
+use crate::capture::Kept;
 
 /// Slot and direction of a connection.
 pub type ConnKey = (u32, Direction);
@@ -66,6 +67,7 @@ pub struct Engine {
     pub(super) queue: Queue<Item>,
     pub(super) held: u64,
     pub(super) touched: HashSet<ConnKey>,
+    pub(super) kept: Kept,
     pub tally: Tally,
 }
 
@@ -73,6 +75,7 @@ impl Engine {
     /// An empty line.
     pub fn new(settings: Settings, tally: Tally) -> Self {
         Self {
+            kept: Kept::new(settings.capture),
             settings,
             banks: [Stacks::new(), Stacks::new()],
             live: None,
@@ -131,6 +134,12 @@ impl Engine {
         let all: HashSet<ConnKey> = self.conns.keys().copied().collect();
         self.free(&all, now);
         self.due(now, outlet);
+    }
+
+    /// What it has counted and kept, at its end.
+    pub fn into_tally(self) -> Tally {
+        let Kept { packets, beyond, .. } = self.kept;
+        Tally { captured: packets, captured_beyond: beyond, ..self.tally }
     }
 
     /// When [`Engine::due`] is to be called next.

@@ -14,6 +14,7 @@
 //! | `engine` | takes packets and rules in |
 //! | `judge` | decides ([`fault_common::fate::decide`]) |
 //! | `carry`, `flip` | carries the fates out |
+//! | `keep` | keeps what faults touch, for `dropped.pcapng` |
 //! | `release`, `overtaking` | sends on what is due, and what waited to be overtaken |
 //! | `settle` | packets that never came |
 //! | `queue` | what waits |
@@ -36,6 +37,7 @@ mod flip;
 pub mod fq;
 pub mod frame;
 mod judge;
+mod keep;
 mod overtaking;
 mod plumbing;
 mod queue;
@@ -61,6 +63,7 @@ pub use error::LineError;
 pub use tap::Tap;
 pub use worker::{Line, Start};
 
+use crate::capture::Limits;
 use crate::plan::Tables;
 use engine::ConnKey;
 use frame::{Frame, Piece};
@@ -77,6 +80,8 @@ pub struct Settings {
     pub tables: Tables,
     /// Bytes that may be held at a time.
     pub hold: u64,
+    /// How much of faulted packets is kept.
+    pub capture: Limits,
 }
 
 /// What the engine needs of the world.

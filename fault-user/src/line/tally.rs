@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use fault_common::rule::Direction;
 use hdrhistogram::{CreationError, Histogram};
 
+use crate::capture::Packet;
+
 /// Of one socket in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SocketTally {
@@ -56,6 +58,10 @@ pub struct Tally {
     pub early: u64,
     /// Packets of the stack that were still held at the end, and lost with the line.
     pub left: u64,
+    /// Packets that faults touched.
+    pub captured: Vec<Packet>,
+    /// How many more there were than are kept.
+    pub captured_beyond: u64,
 }
 
 /// Three digits of a time in ns are more than the clock is worth.
@@ -78,6 +84,8 @@ impl Tally {
             most_held: 0,
             early: 0,
             left: 0,
+            captured: Vec::new(),
+            captured_beyond: 0,
         })
     }
 

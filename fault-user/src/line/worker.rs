@@ -285,7 +285,7 @@ impl Worker {
         while self.read()? > 0 {}
         self.engine.flush(clock::monotonic_ns(), &mut self.outlet);
         self.outlet.tell_all();
-        let mut tally = self.engine.tally;
+        let mut tally = self.engine.into_tally();
         tally.missed = self.outlet.tap.overflowed()?;
         if self.outlet.refused > 0 {
             tracing::warn!("the kernel did not take {} frames back", self.outlet.refused);

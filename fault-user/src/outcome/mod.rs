@@ -11,13 +11,14 @@ mod regex;
 mod scalar;
 mod time;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::verdict::Outcome;
 pub use parser::OutcomeParser;
 
 /// One send, as the app tells it. Times are CLOCK_MONOTONIC nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppMessage {
     /// App index of the plan.
     pub app: u32,

@@ -9,7 +9,7 @@ mod lanes;
 mod mark;
 mod tables;
 
-use super::model::Report;
+use super::model::{AuditReport, CaptureReport, Report};
 use super::view;
 use super::words;
 use crate::verdict::Verdict;
@@ -134,11 +134,36 @@ fn evidence(report: &Report) -> String {
     };
     let apps: String = report.apps.iter().map(app).collect();
     format!(
-        "<ul>\n<li>Byte ranges of sends from {}; blind spots: {}</li>\n<li>{} recorded, {lost}</li>\n{apps}</ul>\n",
+        "<ul>\n<li>Byte ranges of sends from {}; blind spots: {}</li>\n<li>{} recorded, {lost}</li>\n{}{}{apps}</ul>\n",
         Esc(&report.evidence.tier),
         Esc(&blind),
         words::count(report.events.recorded, "event"),
+        report.audit.as_ref().map_or_else(String::new, audited),
+        report.capture.as_ref().map_or_else(String::new, captured),
     )
+}
+
+fn audited(audit: &AuditReport) -> String {
+    let outcome = match audit.findings.as_slice() {
+        [] => "everything adds up".to_owned(),
+        findings => {
+            let all: String = findings.iter().map(|f| format!("<li>{}</li>\n", Esc(f))).collect();
+            format!("<strong class=\"bad\">something does not add up</strong>:<ul>\n{all}</ul>\n")
+        }
+    };
+    format!(
+        "<li>Audit: {} and {} of rules looked at again; {outcome}</li>\n",
+        words::count(audit.events, "event"),
+        words::count(audit.decisions, "decision"),
+    )
+}
+
+fn captured(capture: &CaptureReport) -> String {
+    let missing = match capture.beyond + capture.lost {
+        0 => String::new(),
+        n => format!("; {} not in it", words::count(n, "faulted packet")),
+    };
+    format!("<li>{} in dropped.pcapng{missing}</li>\n", words::count(capture.packets, "packet"))
 }
 
 #[cfg(test)]

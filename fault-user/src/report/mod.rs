@@ -5,6 +5,7 @@
 //! formats need, [`words`] puts numbers and names into words.
 
 pub mod html;
+pub mod jepsen;
 pub mod json;
 pub mod junit;
 pub mod model;

@@ -35,6 +35,12 @@ pub struct Report {
     pub evidence: Evidence,
     pub expectations: Vec<ExpectationReport>,
     pub events: EventTotals,
+    /// What `dropped.pcapng` holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureReport>,
+    /// Whether all of it adds up; absent in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditReport>,
     pub apps: Vec<AppReport>,
     /// What was armed, and how often it met and acted on a packet.
     pub faults: Vec<FaultReport>,
@@ -134,6 +140,9 @@ pub struct SendReport {
     pub id: Option<String>,
     /// The flow of its first attempt; null when the app reported it but no byte was ever sent.
     pub flow: Option<String>,
+    /// Its socket; a flow may stand for several.
+    #[serde(default)]
+    pub cookie: Option<u64>,
     pub outcome: Outcome,
     pub verdict: Verdict,
     pub cause: Cause,
@@ -179,6 +188,33 @@ pub struct ExpectationReport {
 pub struct EventTotals {
     pub recorded: u64,
     pub lost: u64,
+}
+
+/// `dropped.pcapng`, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureReport {
+    /// Packets in it.
+    pub packets: u64,
+    /// Bytes of each that were kept at most.
+    pub snaplen: u32,
+    /// Faulted packets beyond `capture.max`.
+    pub beyond: u64,
+    /// Those whose bytes found no room in the ring.
+    pub lost: u64,
+}
+
+/// What was looked at after the run, and what does not add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// Events.
+    pub events: u64,
+    /// Decisions of the hook that were made again, with the same result unless a finding says otherwise.
+    pub decisions: u64,
+    /// Those of which the events do not have all that they were made from.
+    pub undecided: u64,
+    /// Verdicts that were made again: 0 in the run's own audit, which is the one that made them.
+    pub verdicts: u64,
+    pub findings: Vec<String>,
 }
 
 /// One app of the run.

@@ -14,6 +14,8 @@ const PAGE: &str = "report.html";
 const JUNIT: &str = "junit.xml";
 /// Every event of the run, below its directory.
 pub const EVENTS: &str = "events.jsonl";
+/// The packets that faults touched, below its directory.
+pub const CAPTURE: &str = "dropped.pcapng";
 /// Directory of what the apps and the steps' commands wrote.
 pub const APPS: &str = "apps";
 /// How the names of the files in there end.
@@ -227,6 +229,7 @@ impl OutDir {
     /// Removes what a run writes while it goes on. Nothing else: the directory is the user's.
     fn remove_logs(&self) -> Result<(), Error> {
         self.remove_if_there(&self.path.join(EVENTS))?;
+        self.remove_if_there(&self.path.join(CAPTURE))?;
         let apps = self.path.join(APPS);
         let entries = match fs::read_dir(&apps) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

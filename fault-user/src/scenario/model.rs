@@ -43,12 +43,29 @@ pub struct Scenario {
     pub late_after: Option<Duration>,
     /// How packets are delayed.
     pub line: Line,
+    /// How much of faulted packets is kept.
+    pub capture: Capture,
     /// Apps in starting order.
     pub apps: Vec<App>,
     pub flows: Vec<Flow>,
     /// Steps in the order of the file.
     pub steps: Vec<Step>,
     pub expects: Vec<Expect>,
+}
+
+/// How much of the packets that faults touch is kept for `dropped.pcapng`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capture {
+    /// Bytes of a packet.
+    pub snaplen: u32,
+    /// Packets that were lost, and again as many that were touched otherwise; 0: none.
+    pub max: u32,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { snaplen: 256, max: 10_000 }
+    }
 }
 
 /// One `[[app]]`.

@@ -136,6 +136,7 @@ fn drops_count_packets_on_the_wire() {
         dropped: true,
         discarded: false,
         held_us: 0,
+        judged: None,
         rule: Some(0),
         flags: 0x10,
         segs: 10,

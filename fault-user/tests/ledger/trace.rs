@@ -37,7 +37,11 @@ pub struct Trace {
 
 impl Trace {
     pub fn new() -> Self {
-        let rule = |step: &str, what: &str| RuleName { step: step.into(), what: what.into() };
+        let rule = |step: &str, what: &str| RuleName {
+            step: step.into(),
+            what: what.into(),
+            fault: what.into(),
+        };
         let names = Names {
             apps: vec!["sender".into(), "receiver".into()],
             flows: vec!["first".into(), "second".into()],
@@ -121,6 +125,7 @@ impl Trace {
                 dropped: true,
                 discarded: false,
                 held_us: 0,
+                judged: None,
                 rule: Some(EGRESS_RULE),
                 ..p
             }),
@@ -149,6 +154,7 @@ impl Trace {
             dropped: true,
             discarded: false,
             held_us: 0,
+            judged: None,
             rule: Some(INGRESS_RULE),
             ..Self::ack_packet(s, upto)
         };
@@ -194,6 +200,7 @@ fn packet(seq: u32, len: u32) -> Packet {
         dropped: false,
         discarded: false,
         held_us: 0,
+        judged: None,
         rule: None,
         flags: tcp::ACK,
         segs: 1,

@@ -18,6 +18,7 @@ mod banks;
 mod bounds;
 mod changes;
 mod conservation;
+mod kept;
 mod limits;
 mod losses;
 mod overtaking;

@@ -7,6 +7,7 @@ use fault_common::event::Event;
 use fault_common::fate::{Delay, Distribution, Fault, Loss, Model, When};
 use fault_common::line::{Back, Handed};
 use fault_common::rule::Direction;
+use fault_user::capture::Limits;
 use fault_user::line::engine::{ConnKey, Engine};
 use fault_user::line::frame::{Frame, Piece};
 use fault_user::line::tally::{SocketTally, Tally};
@@ -25,6 +26,8 @@ pub const MSS: usize = 1000;
 /// IP and TCP headers of [`Rig::bytes`]: 20, 20, 12 of options.
 pub const HEADERS: usize = 52;
 const ACK: u8 = 0x10;
+/// Faulted packets that are kept.
+pub const CAPTURE: Limits = Limits { snaplen: 100, max: 1000 };
 
 /// A frame that went on.
 pub struct Written {
@@ -121,7 +124,7 @@ impl Rig {
     }
 
     pub fn with(seed: u64, hold: u64) -> Self {
-        let settings = Settings { seed, tables: Tables::default(), hold };
+        let settings = Settings { seed, tables: Tables::default(), hold, capture: CAPTURE };
         let mut like = Spec::tcp(false, 0, None);
         like.tcp.as_mut().unwrap().flags = ACK;
         Self {

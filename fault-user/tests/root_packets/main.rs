@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 mod budget;
+mod captures;
 mod dissect;
 mod egress;
 mod epochs;
 mod generate;
+mod known;
 mod late;
 mod lease;
 mod marks;

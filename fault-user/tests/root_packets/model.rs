@@ -8,7 +8,7 @@ use fault_common::decide::{self, Fate};
 use fault_common::event::{
     Event, KIND_RX, KIND_TX, NO_FLOW, NO_RULE, VERDICT_DROP, VERDICT_PASS, tcp,
 };
-use fault_common::rule::{Chain, Direction, LOSS_RANDOM, P_ALWAYS};
+use fault_common::rule::{Chain, Direction, LOSS_RANDOM, P_ALWAYS, Rule};
 use fault_common::stats::{RuleCounters, SlotCounters};
 
 use crate::dissect::{Facts, TCP};
@@ -61,6 +61,8 @@ pub const BYSTANDER: Expected = Expected { code: PASSES, event: None };
 pub struct Model {
     seed: u64,
     pub chains: Chains,
+    /// Number of the last [`Chains`].
+    pub epoch: u64,
     pub sockets: Vec<(Socket, Past)>,
     pub rules: BTreeMap<u32, RuleCounters>,
     pub matched: u64,
@@ -90,7 +92,7 @@ impl Model {
             *first = Some(facts.seq);
         }
         let pos = facts.seq.wrapping_sub(first.unwrap_or_default());
-        let rule = self.fate(&socket, dir, facts, pos);
+        let (rule, judged) = self.fate(&socket, dir, facts, pos);
         let segs = u64::from(facts.segs);
         let counters = &mut past.counters[dir as usize];
         counters.packets += segs;
@@ -100,7 +102,7 @@ impl Model {
             counters.dropped += segs;
             self.acted += segs;
         }
-        let event = event(&socket, &mut past, dir, facts, rule);
+        let event = event(&socket, &mut past, dir, facts, rule, judged);
         self.sockets[index].1 = past;
         let code = match (rule, dir) {
             (None, _) => PASSES,
@@ -110,12 +112,16 @@ impl Model {
         Expected { code, event }
     }
 
-    /// The id of the rule that loses the packet, if one does.
-    fn fate(&mut self, socket: &Socket, dir: Direction, facts: &Facts, pos: u32) -> Option<u32> {
-        if socket.flow == NO_FLOW {
-            return None;
-        }
-        let chain = *self.chains.get(&(socket.flow, dir))?;
+    /// The id of the rule that loses the packet, if one does, and what the event says of the decision.
+    fn fate(
+        &mut self,
+        socket: &Socket,
+        dir: Direction,
+        facts: &Facts,
+        pos: u32,
+    ) -> (Option<u32>, (u32, u64)) {
+        let chain = self.chains.get(&(socket.flow, dir)).filter(|_| socket.flow != NO_FLOW);
+        let Some(chain) = chain.copied() else { return (None, (0, 0)) };
         // Bytes have a place in the stream. What has none is told apart by counting.
         let placed = facts.proto == TCP && facts.payload > 0;
         let key = (socket.slot, dir, facts.seq, placed);
@@ -129,10 +135,15 @@ impl Model {
             segs: facts.segs,
             classes: decide::classes(facts.proto == TCP, facts.flags, facts.payload > 0),
         };
+        let draws = |r: &Rule| r.kind == LOSS_RANDOM && r.p32 < P_ALWAYS;
+        let by_chance = chain.rules[..chain.len as usize].iter().any(draws);
+        // Where nothing is drawn, nothing is counted.
+        let mut draw = if by_chance { attempt } else { 0 };
         let fate = decide::decide(&chain, &known, |_, rule| {
             let seen = self.seen.entry((socket.slot, rule.id)).or_default();
             let before = *seen;
             *seen += u64::from(facts.segs);
+            draw = before as u32;
             before
         });
         let hit = match fate {
@@ -140,12 +151,14 @@ impl Model {
             Fate::Pass => None,
         };
         self.count(&chain, &known, hit);
-        let draws = |i: usize| chain.rules[i].kind == LOSS_RANDOM && chain.rules[i].p32 < P_ALWAYS;
-        let by_chance = hit.is_some_and(draws);
-        if by_chance || (!placed && (0..chain.len as usize).any(draws)) {
+        if hit.is_some_and(|i| draws(&chain.rules[i])) || (!placed && by_chance) {
             self.attempts.insert(key, attempt + 1);
         }
-        hit.map(|i| chain.rules[i].id)
+        let judged = match chain.len {
+            0 => (0, 0),
+            _ => ((self.epoch as u32) << 16 | socket.nth, u64::from(pos) << 32 | u64::from(draw)),
+        };
+        (hit.map(|i| chain.rules[i].id), judged)
     }
 
     fn count(&mut self, chain: &Chain, known: &decide::Facts, hit: Option<usize>) {
@@ -174,6 +187,7 @@ fn event(
     dir: Direction,
     facts: &Facts,
     rule: Option<u32>,
+    (judged, drawn): (u32, u64),
 ) -> Option<Event> {
     let control = facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
     let acks = facts.flags & tcp::ACK != 0;
@@ -187,7 +201,7 @@ fn event(
     (news || control || rule.is_some()).then(|| Event {
         ts: 0,
         cookie: socket.cookie,
-        pid_tgid: 0,
+        pid_tgid: drawn,
         kind: if dir == Direction::Egress { KIND_TX } else { KIND_RX },
         verdict: if rule.is_some() { VERDICT_DROP } else { VERDICT_PASS },
         flags: facts.flags,
@@ -202,7 +216,7 @@ fn event(
         seq: facts.seq,
         len: facts.payload,
         ack: facts.ack,
-        ret: 0,
+        ret: judged as i32,
         retrans: 0,
         aux: 0,
         lport: socket.local.port(),

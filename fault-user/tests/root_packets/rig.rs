@@ -70,7 +70,7 @@ impl Rig {
     }
 
     pub fn arm(&mut self, chains: Chains) {
-        self.kernel.arm(&chains).unwrap();
+        self.model.epoch = self.kernel.arm(&chains).unwrap();
         self.model.chains = chains;
     }
 

@@ -4,6 +4,7 @@
 //! No test believes flowfault: receipts of the servers, TCP_INFO of the sockets, packets on the
 //! cable and the kernel's own list of programs are held against what it says.
 
+mod audit;
 mod clsact;
 mod command_line;
 mod exit_codes;

@@ -9,6 +9,7 @@ mod captures;
 mod copies;
 mod datagrams;
 mod delay;
+mod dropped;
 mod ends;
 mod jitter;
 #[path = "../root_run/support/mod.rs"]

@@ -17,7 +17,7 @@ use crate::exec;
 use crate::toolchain::on_path;
 
 /// Tools of the tests; sh, sleep, touch and the like are busybox's.
-const TOOLS: [&str; 4] = ["ip", "tc", "ss", "bash"];
+const TOOLS: [&str; 5] = ["ip", "tc", "ss", "bash", "tcpdump"];
 /// Where tc has netem's tables (normal.dist and others), depending on the distribution.
 const TABLES: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/tc", "/usr/lib/tc"];
 /// Parts of Python's library that no test needs, and that are most of it.

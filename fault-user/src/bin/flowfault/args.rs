@@ -127,6 +127,9 @@ pub struct Report {
     /// How to render it
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+    /// Repeat the run's audit from its files alone; exit code 1 if something does not add up
+    #[arg(long, conflicts_with = "format")]
+    pub audit: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -135,6 +138,8 @@ pub enum Format {
     Json,
     Junit,
     Html,
+    /// A history for Jepsen's checkers, in EDN
+    Jepsen,
 }
 
 /// Without --pid, --process and --cgroup: all flows of this network namespace. With them, those of the

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use fault_user::audit::AuditError;
 use fault_user::chain;
 use fault_user::experiment::RunError;
 use fault_user::report::model::{Report, RunResult};
@@ -65,7 +66,13 @@ pub fn explain(error: &anyhow::Error) -> Code {
     if let Some(e) = error.downcast_ref::<SocketsError>() {
         return if e.is_usage() { USAGE } else { MACHINE };
     }
-    match error.downcast_ref::<WriteError>() {
+    let written = match error.downcast_ref() {
+        Some(AuditError::Report(e)) => Some(e),
+        Some(AuditError::Open { .. }) => return USAGE,
+        Some(AuditError::Read { .. }) => return RUN,
+        None => error.downcast_ref::<WriteError>(),
+    };
+    match written {
         Some(WriteError::Occupied(_) | WriteError::Missing(_)) => return USAGE,
         Some(_) => return RUN,
         None => {}

@@ -9,7 +9,7 @@ pub(super) const TAG: usize = vnet::LEN + 12;
 /// The line's tag is behind it.
 pub(super) const TCI: usize = TAG + 2;
 /// The ethertype behind the line's tag.
-const ETHERTYPE: usize = TAG + 4;
+pub(super) const ETHERTYPE: usize = TAG + 4;
 /// The shortest frame that can be told from noise.
 pub(super) const SHORTEST: usize = ETHERTYPE + 2;
 

@@ -11,7 +11,7 @@ use super::read::{put_word, word};
 use super::refused::Refused;
 use super::segment::wire_packets;
 use super::transport::{Layout, Protocol};
-use super::vnet::{Gso, Vnet};
+use super::vnet::{self, Gso, Vnet};
 
 /// A frame that is ready to be written to the TAP with one `writev` of [`Piece::slices`].
 #[derive(Debug, Clone)]
@@ -56,6 +56,19 @@ impl Piece {
     pub fn ip_packet(&self) -> Option<Vec<u8>> {
         let at = self.network?.at;
         Some([&self.head[at..], &self.body[..]].concat())
+    }
+
+    /// Its first bytes from the Ethernet header on, without the line's own tag, and how many it has.
+    pub fn captured(&self, most: usize) -> (Vec<u8>, u32) {
+        let [addresses, rest] =
+            [&self.head[vnet::LEN..network::TAG], &self.head[network::ETHERTYPE..]];
+        let parts = [addresses, rest, &self.body[..]];
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(len.min(most));
+        for part in parts {
+            bytes.extend_from_slice(&part[..part.len().min(most - bytes.len())]);
+        }
+        (bytes, len as u32)
     }
 
     /// Completes a PARTIAL checksum, as a network card does. UDP without a checksum stays so.

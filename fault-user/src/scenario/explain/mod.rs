@@ -9,10 +9,10 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Attach, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario,
-    Stdio,
+    App, AppId, Attach, Capture, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same,
+    Scenario, Stdio,
 };
-use super::units::format_duration;
+use super::units::{format_duration, format_size};
 
 /// The resolved scenario in text: apps, flows and how exactly each is picked, steps in the order
 /// of time, expectations.
@@ -30,12 +30,23 @@ pub fn explain(scenario: &Scenario) -> String {
         .map_or("4 x the flow's smallest rtt, at least 1s".into(), format_duration);
     let _ = writeln!(out, "  late      after {late}");
     let _ = writeln!(out, "  line      {}", line::of_scenario(scenario));
+    let _ = writeln!(out, "  capture   {}", capture(scenario.capture));
     section(&mut out, "apps", scenario.apps.iter().map(app));
     section(&mut out, "flows", scenario.flows.iter().map(|f| flow(scenario, f)));
     section(&mut out, "steps", steps::in_time_order(scenario).map(|(_, text)| text));
     let expectations = scenario.expects.iter().map(|e| vec![e.text.clone()]);
     section(&mut out, "expectations", expectations);
     out
+}
+
+fn capture(capture: Capture) -> String {
+    match capture.max {
+        0 => "no packets are kept".into(),
+        max => format!(
+            "the first {} of faulted packets, {max} at most that are lost and {max} others",
+            format_size(capture.snaplen.into())
+        ),
+    }
 }
 
 /// A head line, then the lines that belong to it further in.

@@ -4,6 +4,7 @@
 
 mod apps;
 mod attach;
+mod capture;
 mod expects;
 mod faults;
 mod flows;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use super::availability::Scope;
 use super::diagnostic::Problem;
-use super::model::{AppId, Line, Scenario};
+use super::model::{AppId, Capture, Line, Scenario};
 use super::names::Names;
 use super::reader::{Fields, Item, array, wrong_type, wrong_value};
 use super::tree::{Node, Place, Table, Value};
@@ -138,6 +139,7 @@ struct Head {
     duration: Option<Option<Duration>>,
     late_after: Option<Option<Duration>>,
     line: Option<Line>,
+    capture: Option<Capture>,
 }
 
 impl Head {
@@ -154,6 +156,7 @@ impl Head {
             duration: self.duration?,
             late_after: self.late_after?,
             line: self.line?,
+            capture: self.capture?,
             apps: apps?,
             flows: flows?,
             steps: steps?,
@@ -168,6 +171,7 @@ fn head(problems: &mut Vec<Problem>, mut fields: Fields<'_>, fallback_name: &str
     let duration = fields.field("duration", |item| values::positive_duration(problems, item));
     let late = fields.field("late_after", |item| values::positive_duration(problems, item));
     let line = fields.field("line", |item| line::read(problems, item));
+    let capture = fields.field("capture", |item| capture::read(problems, item));
     fields.finish(problems);
     Head {
         name,
@@ -175,6 +179,7 @@ fn head(problems: &mut Vec<Problem>, mut fields: Fields<'_>, fallback_name: &str
         duration: duration.optional(),
         late_after: late.optional(),
         line: line.or(Line::default()),
+        capture: capture.or(Capture::default()),
     }
 }
 

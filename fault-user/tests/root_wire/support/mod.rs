@@ -2,6 +2,7 @@
 //! and captures on the cable.
 
 pub mod packet;
+pub mod pcapng;
 pub mod qdiscs;
 pub mod scene;
 pub mod stats;
