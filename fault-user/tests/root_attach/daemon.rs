@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -171,37 +171,5 @@ impl Watched {
         let longest = times.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
         assert!(longest >= ms, "{longest} ms without a packet of {after:?}");
         assert!(after.retransmits > before.retransmits, "{before:?} {after:?}");
-    }
-}
-
-/// A place for a process: a cgroup that is removed at the end of the test.
-pub struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Makes one at the top of the hierarchy, and moves the process there.
-    pub fn with(pid: u32, name: &str) -> Self {
-        let hierarchy = fault_user::app::cgroup::Hierarchy::find().expect("there is cgroup2");
-        let path = hierarchy.root().join(name);
-        std::fs::create_dir(&path).expect("root may make cgroups");
-        let cgroup = Self(path);
-        std::fs::write(cgroup.path().join("cgroup.procs"), pid.to_string()).expect("it runs");
-        cgroup
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let above = self.0.parent().map(|root| root.join("cgroup.procs")).unwrap_or_default();
-        for pid in fault_user::app::cgroup::pids(&self.0) {
-            // It may have ended by now; if it has not, the cgroup cannot be removed, which is told.
-            let _ = std::fs::write(&above, pid.to_string());
-        }
-        if let Err(e) = std::fs::remove_dir(&self.0) {
-            eprintln!("cannot remove {}: {e}", self.0.display());
-        }
     }
 }
