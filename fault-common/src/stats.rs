@@ -76,10 +76,12 @@ pub enum Global {
     LineGone = 8,
     /// Packets whose window could not be rewritten, and passed as they were.
     Unstalled = 9,
+    /// Children of attached processes that found the table of processes full; they are not observed.
+    ProcessesFull = 10,
 }
 
 /// Number of [`Global`] counters.
-pub const GLOBALS: u32 = 10;
+pub const GLOBALS: u32 = 11;
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,11 @@ pub const MAX_SELECTORS: u32 = 16;
 /// Apps that one run may have.
 pub const MAX_APPS: u32 = 64;
 
+/// Processes that are attached to, with their descendants.
+pub const MAX_PROCESSES: u32 = 4096;
+/// Beside an app's index in the table of processes: its children belong to the app as well.
+pub const WITH_CHILDREN: u32 = 1 << 16;
+
 /// Raw sockets of flowfault that one run may have.
 pub const MAX_EXEMPT: u32 = 8;
 
@@ -261,8 +266,20 @@ pub const TAKEN_BEFORE: u32 = 2;
 /// There is no room for it.
 pub const TAKEN_NONE: u32 = 3;
 
-/// Listening addresses of apps that are attached to.
+/// Listening addresses of apps.
 pub const MAX_LISTENERS: u32 = 1024;
+
+/// Who listens at an address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// App index.
+    pub app: u32,
+    /// The process that connections are told of.
+    pub pid: u32,
+    /// Listening sockets there (SO_REUSEPORT). Advanced with fetching atomics.
+    pub sockets: u64,
+}
 
 /// [`LastSegment::flags`]: there has been one.
 pub const LAST_SEEN: u16 = 1 << 0;

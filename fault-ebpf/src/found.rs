@@ -61,6 +61,9 @@ pub fn take_in() -> u32 {
 pub fn on_state(ctx: &BtfTracePointContext) {
     // SAFETY: sk is the tracepoint's own trusted argument.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.arg::<u64>(0) as *mut c_void) };
+    if ctx.arg::<i32>(1) as u32 == learn::TCP_LISTEN {
+        return learn::listens_no_more(cookie);
+    }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
     // SAFETY: a live map value.
     let socket = unsafe { &mut *p };

@@ -10,6 +10,7 @@
 )]
 
 mod atomic;
+mod children;
 mod classify;
 mod ctx;
 mod datagram;
@@ -127,6 +128,18 @@ pub fn take_in(_ctx: TcContext) -> i32 {
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn found_state(ctx: BtfTracePointContext) -> i32 {
     found::on_state(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn child_forked(ctx: BtfTracePointContext) -> i32 {
+    children::on_fork(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn child_exited(ctx: BtfTracePointContext) -> i32 {
+    children::on_exit(&ctx);
     0
 }
 

@@ -138,17 +138,17 @@ impl Apt {
 /// apt-get that asks nothing and starts no service. Its talk goes to stderr: stdout is for results.
 fn apt(raise: Raise, path: &str) -> Command {
     let mut command = raise.command("env");
-    command.args(["DEBIAN_FRONTEND=noninteractive", path, "apt-get", "--quiet"]);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--option", path]);
     command.stdout(std::io::stderr());
     command
 }
 
 /// What packages start their services with (invoke-rc.d(8), deb-systemd-invoke(1p)): by name, so that who comes first in
-/// PATH is asked. The usual /usr/sbin/policy-rc.d would be the machine's, and stay there if we are killed.
+/// the PATH of dpkg is asked, which apt sets (apt.conf(5)). The usual /usr/sbin/policy-rc.d would be the machine's, and stay there if we are killed.
 const STARTERS: [&str; 2] = ["invoke-rc.d", "deb-systemd-invoke"];
 const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A setting of PATH with which no service is started: the tests start their own servers.
+/// An option of apt with which no service is started: the tests start their own servers.
 fn quiet() -> Result<String> {
     let dir = crate::cargo::target_dir()?.join("starts-nothing");
     let make = || -> std::io::Result<()> {
@@ -161,7 +161,7 @@ fn quiet() -> Result<String> {
         Ok(())
     };
     make().with_context(|| format!("cannot write into {}", dir.display()))?;
-    Ok(format!("PATH={}:{SYSTEM}", dir.display()))
+    Ok(format!("DPkg::Path={}:{SYSTEM}", dir.display()))
 }
 
 #[cfg(test)]

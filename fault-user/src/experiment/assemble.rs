@@ -1,5 +1,6 @@
 //! Everything a run has found out -> the report.
 
+use fault_common::table::MAX_PROCESSES;
 use std::fs::File;
 use std::io::BufWriter;
 
@@ -164,6 +165,13 @@ fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &C
         state.failures.push(format!(
             "{} sockets were opened that there was no room to observe",
             counted.sockets_full
+        ));
+    }
+    if counted.processes_full > 0 {
+        state.failures.push(format!(
+            "{} children of attached processes were forked that there was no room to follow (at most {MAX_PROCESSES}): \
+             attach by `cgroup`",
+            counted.processes_full
         ));
     }
     note_line(state, counted);

@@ -212,7 +212,8 @@ fn attach_cgroups(
     run: &RunCgroup,
     targets: &[attach::Target],
 ) -> Result<(), RunError> {
-    let paths = targets.iter().map(|t| t.cgroup.clone()).chain([format!("/{}", run.name())]);
+    let paths =
+        targets.iter().flat_map(attach::Target::cgroups).chain([format!("/{}", run.name())]);
     for path in attach::covering(paths.collect()) {
         let directory = run.hierarchy().root().join(path.trim_start_matches('/'));
         let what = format!("open the cgroup {}", directory.display());
@@ -234,10 +235,16 @@ fn attach_apps(
         return Ok(());
     }
     kernel.attach_found()?;
+    if targets.iter().any(|t| t.children) {
+        kernel.follow_children()?;
+    }
     for target in &targets {
         match &target.process {
-            Some(process) => kernel.add_process(process.pid, target.app as u32)?,
+            Some(process) => kernel.add_process(process.pid, target.app as u32, target.children)?,
             None => kernel.add_app(target.cgroup_id, target.app as u32)?,
+        }
+        if target.children {
+            attach::add_descendants(kernel, target)?;
         }
     }
     attach::take_in(kernel, scenario, plan, &targets, SLOTS)?;

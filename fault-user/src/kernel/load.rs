@@ -7,7 +7,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::{SEL_REMOTE, Selector};
+use fault_common::table::{MAX_APPS, SEL_ACCEPT, SEL_REMOTE, Selector};
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks};
@@ -108,6 +108,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let with_remote = |s: &&Selector| s.flags & SEL_REMOTE != 0;
     let udp_remotes = udp().filter(with_remote).fold(0u64, |bits, s| bits | 1 << (s.remote & 63));
     let udp_any = u32::from(udp().any(|s| !with_remote(&s)));
+    let accepting = accepting(&setup.selectors);
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -119,6 +120,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("FQ", &fq, true)
         .override_global("UDP_REMOTES", &udp_remotes, true)
         .override_global("UDP_ANY", &udp_any, true)
+        .override_global("ACCEPTING", &accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)
@@ -129,6 +131,12 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         loader.override_global(name, offset, true);
     }
     loader.load(OBJECT).map_err(|e| KernelError::program("fault-ebpf", &e))
+}
+
+/// A bit for each app of which accepted connections are selected.
+fn accepting(selectors: &[Selector]) -> u64 {
+    let accept = selectors.iter().filter(|s| s.flags & SEL_ACCEPT != 0);
+    accept.fold(0, |bits, s| bits | if s.app < MAX_APPS { 1 << s.app } else { u64::MAX })
 }
 
 /// Loads the programs that are not tied to an evidence tier.

@@ -8,12 +8,17 @@ pub struct Cgroup(PathBuf);
 impl Cgroup {
     /// Makes one at the top of the hierarchy, and moves the process there.
     pub fn with(pid: u32, name: &str) -> Self {
+        let cgroup = Self::empty(name);
+        std::fs::write(cgroup.path().join("cgroup.procs"), pid.to_string()).expect("it runs");
+        cgroup
+    }
+
+    /// Makes one with nobody in it.
+    pub fn empty(name: &str) -> Self {
         let hierarchy = fault_user::app::cgroup::Hierarchy::find().expect("there is cgroup2");
         let path = hierarchy.root().join(name);
         std::fs::create_dir(&path).expect("root may make cgroups");
-        let cgroup = Self(path);
-        std::fs::write(cgroup.path().join("cgroup.procs"), pid.to_string()).expect("it runs");
-        cgroup
+        Self(path)
     }
 
     pub fn path(&self) -> &Path {
@@ -23,7 +28,8 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let above = self.0.parent().map(|root| root.join("cgroup.procs")).unwrap_or_default();
+        let hierarchy = fault_user::app::cgroup::Hierarchy::find().expect("there is cgroup2");
+        let above = hierarchy.root().join("cgroup.procs");
         for pid in fault_user::app::cgroup::pids(&self.0) {
             // It may have ended by now; if it has not, the cgroup cannot be removed, which is told.
             let _ = std::fs::write(&above, pid.to_string());

@@ -59,8 +59,8 @@ impl Daemon {
 
     /// Where it listens.
     pub fn listens(&self) -> u64 {
-        let first = || serde_json::from_str::<Value>(self.process.stdout().lines().next()?).ok();
-        wait_for("a listener", SOON, || first()?["listens"].as_u64())
+        let port = |line: &str| serde_json::from_str::<Value>(line).ok()?["listens"].as_u64();
+        wait_for("a listener", SOON, || self.process.stdout().lines().find_map(port))
     }
 
     /// What it says once that fulfils a condition.

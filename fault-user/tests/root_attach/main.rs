@@ -5,8 +5,11 @@
 
 mod accepted;
 mod cgroup;
+mod children;
+mod containers;
 mod daemon;
 mod later;
+mod listeners;
 mod open;
 mod refusals;
 #[path = "../root_run/support/mod.rs"]

@@ -53,6 +53,14 @@ pub enum AttachError {
         /// The process.
         pid: i32,
     },
+    /// A child of the process cannot be held.
+    #[error("cannot take hold of the child process {pid} of an app: {source}")]
+    Child {
+        /// Its number.
+        pid: u32,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// Process ids here are not those that eBPF programs see.
     #[error(
         "app `{app}`: flowfault runs in a PID namespace of its own, where numbers of processes are not the \
