@@ -38,6 +38,9 @@ pub fn on_sendmsg6(ctx: &SockAddrContext) {
 
 #[inline(always)]
 fn on_sendmsg(ctx: &SockAddrContext, raddr: Addr) {
+    if !learn::is_there(ctx.as_ptr()) {
+        return;
+    }
     // SAFETY: a readable context field, and a helper that takes the context.
     let (port, cookie) =
         unsafe { ((*ctx.sock_addr).user_port as u16, bpf_get_socket_cookie(ctx.as_ptr())) };

@@ -1,10 +1,13 @@
 //! Sockets are learned as they are made: labelled in connect() before the SYN, given their
 //! tuple when the port is chosen (also before the SYN), marked when they close.
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_sock_addr, bpf_sock_ops};
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
+    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_netns_cookie,
+    bpf_get_socket_cookie,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
@@ -20,8 +23,8 @@ use crate::classify::open_gate;
 use crate::datagram;
 use crate::emit::{self, About};
 use crate::maps::{
-    ACCEPTING, APP_OPENED, APPS, LISTENERS, LISTENING, PROCESSES, SLOT_NEXT, SLOTS_LEN, SOCKETS,
-    TUPLES,
+    ACCEPTING, APP_OPENED, APPS, LISTENERS, LISTENING, NETNS, PROCESSES, SLOT_NEXT, SLOTS_LEN,
+    SOCKETS, TUPLES,
 };
 use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
@@ -94,8 +97,19 @@ pub fn current_app() -> Option<u32> {
     None
 }
 
+/// Whether the socket of a hook is in the network namespace that the run is about.
+#[inline(always)]
+pub fn is_there(ctx: *mut c_void) -> bool {
+    let there = NETNS.load();
+    // SAFETY: the helper takes the context (connect and sendmsg since 5.7, sock_ops since 5.15).
+    there == 0 || unsafe { bpf_get_netns_cookie(ctx) } == there
+}
+
 #[inline(always)]
 fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
+    if !is_there(ctx.as_ptr()) {
+        return;
+    }
     let sa: *mut bpf_sock_addr = ctx.sock_addr;
     // SAFETY: readable context fields.
     let (proto, port, cookie) = unsafe {
@@ -202,6 +216,9 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
         op,
         TCP_CONNECT_CB | ACTIVE_ESTABLISHED_CB | PASSIVE_ESTABLISHED_CB | STATE_CB | LISTEN_CB
     ) {
+        return;
+    }
+    if !is_there(ctx.as_ptr()) {
         return;
     }
     // SAFETY: the helper takes the context.

@@ -45,6 +45,10 @@ pub static UDP_ANY: Global<u32> = Global::new(0xfa01_0007);
 #[unsafe(no_mangle)]
 pub static FQ: Global<u32> = Global::new(0xfa01_0008);
 
+/// Cookie of the network namespace whose sockets are observed; 0: of any. The packet programs hang on its
+/// interfaces only, and another one may have the same tuples.
+#[unsafe(no_mangle)]
+pub static NETNS: Global<u64> = Global::new(0xfa01_000a_fa01_000a);
 /// A bit for each app of which accepted connections are selected.
 #[unsafe(no_mangle)]
 pub static ACCEPTING: Global<u64> = Global::new(0xfa01_0009_fa01_0009);

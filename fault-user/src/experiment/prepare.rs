@@ -1,12 +1,13 @@
 //! Everything that must be in place before the first app starts.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use fault_common::table::{MarkerEntry, MarkerSet};
 use tokio::sync::mpsc;
 
+use super::attach::Reach;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
@@ -16,6 +17,7 @@ use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
+use crate::netns::Netns;
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
@@ -67,8 +69,9 @@ pub async fn prepare(
     scenario: &Scenario,
     options: &Options,
     out: &OutDir,
+    reach: Reach,
 ) -> Result<Stage, RunError> {
-    let targets = attach::find(scenario)?;
+    let Reach { targets, home, .. } = reach;
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -80,12 +83,13 @@ pub async fn prepare(
         log_level: options.kernel_log,
         fq: matches!(device, Some(Device::Fq(_))),
         hook: options.hook,
+        netns: crate::netns::cookie().map_err(RunError::io("identify this network namespace"))?,
         ..Setup::default()
     })?;
     if options.kernel_log > 0 {
         kernel.forward_logs()?;
     }
-    let remotes = resolve(scenario, &plan).await?;
+    let remotes = resolve(scenario, &plan, home.as_ref()).await?;
     register_remotes(&mut kernel, &remotes)?;
     let (events, batches) = mpsc::unbounded_channel();
     let reader = kernel.events_to(events.clone())?;
@@ -110,7 +114,7 @@ pub async fn prepare(
     let apps_dir = out.path().join(write::APPS);
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
-    let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
+    let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir, home)?;
     register_apps(&mut kernel, &plan, &supervisor)?;
     attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
     let janitor = if options.janitor {
@@ -154,26 +158,41 @@ fn run_name() -> String {
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
 }
 
-async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
+async fn resolve(
+    scenario: &Scenario,
+    plan: &Plan,
+    home: Option<&Arc<Netns>>,
+) -> Result<Vec<Resolved>, RunError> {
     let mut resolved = Vec::new();
     for remote in &plan.remotes {
         let ips = match &remote.host {
             Host::Any => None,
             Host::Ip(ip) => Some(vec![ip.to_canonical()]),
-            Host::Name(name) => Some(lookup(scenario, remote, name).await?),
+            Host::Name(name) => Some(lookup(scenario, remote, name, home).await?),
         };
         resolved.push(Resolved { ips, port: remote.port });
     }
     Ok(resolved)
 }
 
-async fn lookup(scenario: &Scenario, remote: &Remote, name: &str) -> Result<Vec<IpAddr>, RunError> {
+/// Asks where flowfault was started, whose /etc/resolv.conf is read: a container's may lead nowhere from there.
+async fn lookup(
+    scenario: &Scenario,
+    remote: &Remote,
+    name: &str,
+    home: Option<&Arc<Netns>>,
+) -> Result<Vec<IpAddr>, RunError> {
     let error = |reason: String| {
         let of = scenario.flows.iter().find(|f| f.remote.as_ref() == Some(remote));
         let flow = of.map_or_else(String::new, |f| f.name.clone());
         RunError::Resolve { host: name.into(), flow, reason }
     };
-    let found = tokio::net::lookup_host((name, remote.port)).await;
+    let (asked, home) = ((name.to_owned(), remote.port), home.cloned());
+    let ask = move || match home {
+        Some(home) => home.within(|| asked.to_socket_addrs())?,
+        None => asked.to_socket_addrs(),
+    };
+    let found = tokio::task::spawn_blocking(ask).await.map_err(|e| error(e.to_string()))?;
     let mut ips: Vec<IpAddr> =
         found.map_err(|e| error(e.to_string()))?.map(|a| a.ip().to_canonical()).collect();
     ips.sort();

@@ -35,6 +35,8 @@ pub struct Setup {
     pub leased: bool,
     /// The delay line is fq ([`Kernel::open_fq`]), not a TAP.
     pub fq: bool,
+    /// Cookie of the network namespace whose sockets are observed; 0: of any.
+    pub netns: u64,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
 }
@@ -50,6 +52,7 @@ impl Default for Setup {
             log_level: 0,
             leased: true,
             fq: false,
+            netns: 0,
             hook: None,
         }
     }
@@ -120,6 +123,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("FQ", &fq, true)
         .override_global("UDP_REMOTES", &udp_remotes, true)
         .override_global("UDP_ANY", &udp_any, true)
+        .override_global("NETNS", &setup.netns, true)
         .override_global("ACCEPTING", &accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::capture::{Capture, Seen};
+use crate::support::netns::Netns;
 use crate::support::process::{Process, wait_for};
 use crate::support::{Lab, command, python, script};
 
@@ -109,11 +110,15 @@ pub fn patient(lab: &Lab) {
 
 /// The peer of apps that connect: gives back what comes. Its port at the far end.
 pub fn echo(lab: &Lab) -> (Process, String) {
+    echo_at(lab, lab.far.as_ref().expect("a pair"), "10.77.0.2")
+}
+
+/// The same at this address.
+pub fn echo_at(lab: &Lab, netns: &Netns, ip: &str) -> (Process, String) {
     patient(lab);
-    let far = lab.far.as_ref().expect("a pair");
     let mut command = command(python(), &script("echo.py"));
-    command.arg("10.77.0.2");
-    let process = Process::start(command, far, &lab.path().join("echo"));
+    command.arg(ip);
+    let process = Process::start(command, netns, &lab.path().join("echo"));
     process.says("port ");
     let port = process.stdout().trim().trim_start_matches("port ").to_owned();
     (process, port)
@@ -136,8 +141,13 @@ pub struct Watched {
 
 /// Lets the app send, does `work`, and waits until all has come back.
 pub fn watch(lab: &Lab, daemon: &Daemon, work: impl FnOnce()) -> Watched {
+    watch_at(lab.far.as_ref().expect("a pair"), daemon, work)
+}
+
+/// The same, with the peer's end of the cable in this namespace.
+pub fn watch_at(netns: &Netns, daemon: &Daemon, work: impl FnOnce()) -> Watched {
     let before = daemon.quiet();
-    let capture = Capture::start(lab.far.as_ref().expect("a pair"));
+    let capture = Capture::start(netns);
     daemon.order("go");
     daemon.once("sending", |sending, _| sending);
     work();

@@ -8,6 +8,7 @@ mod cgroup;
 mod children;
 mod containers;
 mod daemon;
+mod elsewhere;
 mod later;
 mod listeners;
 mod open;

@@ -54,15 +54,30 @@ fn processes_that_are_not_one_are_listed() {
     lab.close();
 }
 
+/// One run watches one network namespace.
 #[test]
-fn a_process_in_another_network_namespace_is_refused() {
+fn apps_in_two_network_namespaces_are_refused() {
     let lab = Lab::pair();
-    let listens = Daemon::start(&lab, true, "daemon", "accept 10.77.0.2");
-    listens.listens();
-    let finished = run(&lab, "far", &format!("pid = {}", listens.process.pid()), "local = ':1'");
-    assert_eq!(finished.code, 3, "{finished:#?}");
-    assert!(finished.stderr.contains("another network namespace"), "{finished:#?}");
-    drop(listens);
+    let far = Daemon::start(&lab, true, "far", "accept 10.77.0.2");
+    let near = Daemon::start(&lab, false, "near", "accept 10.77.0.1");
+    assert!([&far, &near].map(Daemon::listens).iter().all(|port| *port > 0));
+    let there = format!("pid = {}", far.process.pid());
+    let two = format!("{there}\n[[app]]\nname = 'other'\npid = {}", near.process.pid());
+    let started = format!("{there}\n[[app]]\nname = 'other'\ncommand = ['true']");
+    for (name, apps, flow, words) in [
+        ("two", two, "app = 'daemon'\nlocal = ':1'", "are in different network namespaces"),
+        (
+            "started",
+            started.clone(),
+            "app = 'other'\nlocal = ':1'",
+            "is started in this network namespace",
+        ),
+    ] {
+        let finished = run(&lab, name, &apps, flow);
+        assert_eq!(finished.code, 3, "{finished:#?}");
+        assert!(finished.stderr.contains(words), "{finished:#?}");
+    }
+    drop((far, near));
     lab.close();
 }
 

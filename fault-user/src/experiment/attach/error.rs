@@ -42,16 +42,42 @@ pub enum AttachError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A process lives in another network namespace, where no program of ours is attached.
+    /// Two apps in two network namespaces.
     #[error(
-        "app `{app}`: process {pid} is in another network namespace. Run flowfault in that one: `nsenter --net \
-         --target {pid} flowfault run ...`"
+        "the apps `{app}` and `{other}` are in different network namespaces, and a run watches one: attach to one of \
+         them in a run of its own"
     )]
-    Elsewhere {
+    Apart {
+        /// Name of the first.
+        app: String,
+        /// Name of the second.
+        other: String,
+    },
+    /// The processes of one app are.
+    #[error(
+        "the processes of app `{app}` are in different network namespaces, and a run watches one: attach to one of \
+         them with `pid` or `process`"
+    )]
+    Spread {
         /// Name of the app.
         app: String,
-        /// The process.
-        pid: i32,
+    },
+    /// An app that the run starts is not where the others are.
+    #[error(
+        "app `{app}` is started in this network namespace, app `{there}` runs in another one, and a run watches one. \
+         Leave out the flows and outcomes of `{app}` (name the app of each flow), or start it elsewhere and attach to it"
+    )]
+    StartedHere {
+        /// Name of the app that the run starts.
+        app: String,
+        /// Name of an app that runs already.
+        there: String,
+    },
+    /// The network namespace of this process.
+    #[error("cannot look at this network namespace: {source}. Mount /proc")]
+    Home {
+        /// The system's answer.
+        source: std::io::Error,
     },
     /// A child of the process cannot be held.
     #[error("cannot take hold of the child process {pid} of an app: {source}")]
@@ -183,7 +209,10 @@ impl AttachError {
     pub fn is_machine(&self) -> bool {
         matches!(
             self,
-            Self::Elsewhere { .. }
+            Self::Apart { .. }
+                | Self::Spread { .. }
+                | Self::StartedHere { .. }
+                | Self::Home { .. }
                 | Self::PidNamespace { .. }
                 | Self::Sockets(_)
                 | Self::Kernel(_)

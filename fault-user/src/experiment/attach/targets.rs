@@ -73,13 +73,11 @@ pub fn find(scenario: &Scenario) -> Result<Vec<Target>, AttachError> {
     let apps = apps.filter_map(|(i, app)| Some((i, app, app.attach.as_ref()?)));
     let mut targets = Vec::new();
     for (index, app, attach) in apps {
-        let target = match attach {
+        targets.push(match attach {
             Attach::Cgroup(path) => in_cgroup(index, app, path)?,
             Attach::Container(id) => container(index, app, id)?,
             Attach::Pid(_) | Attach::Process(_) => process(index, app, attach)?,
-        };
-        same_network(app, &target)?;
-        targets.push(target);
+        });
     }
     Ok(targets)
 }
@@ -249,25 +247,6 @@ fn target(
     let cgroup_id = fs::metadata(&directory).map_err(system(app, what))?.ino();
     let children = app.children;
     Ok(Target { app: app_index, process, cgroup, cgroup_id, children, directory })
-}
-
-fn same_network(app: &App, target: &Target) -> Result<(), AttachError> {
-    let what = "look at this network namespace";
-    let own = fs::metadata("/proc/thread-self/ns/net").map_err(system(app, what))?;
-    for pid in target.pids() {
-        match fs::metadata(format!("/proc/{pid}/ns/net")) {
-            Ok(other) if other.ino() != own.ino() => {
-                return Err(AttachError::Elsewhere { app: app.name.clone(), pid });
-            }
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                let what = format!("look at the network namespace of process {pid}");
-                return Err(system(app, what)(e));
-            }
-            // Ours, or it has ended.
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Where hooks have to be attached so that each socket of these cgroups and those below meets them once: a
