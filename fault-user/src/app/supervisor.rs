@@ -107,8 +107,7 @@ struct Running {
 
 impl Supervisor {
     /// Prepares cgroups and output channels of all apps; starts none. Output is copied to
-    /// `dir/NAME.stdout` and `dir/NAME.stderr`. Apps and commands start in the network namespace `home`; `None`: in
-    /// that of this thread.
+    /// `dir/NAME.stdout` and `dir/NAME.stderr`.
     ///
     /// # Errors
     /// A cgroup or file cannot be made, or a user does not exist.
@@ -116,7 +115,6 @@ impl Supervisor {
         specs: &[App],
         cgroup: &RunCgroup,
         dir: &Path,
-        home: Option<Arc<Netns>>,
     ) -> Result<(Self, mpsc::Receiver<AppEvent>), AppError> {
         let (events, receiver) = mpsc::channel(BACKLOG);
         let apps = specs.iter().enumerate().map(|(i, spec)| {
@@ -135,7 +133,12 @@ impl Supervisor {
         });
         let apps = apps.collect::<Result<_, AppError>>()?;
         let (commands, commands_stopping) = (cgroup.app(COMMANDS)?, Stopping::default());
-        Ok((Self { apps, commands, commands_stopping, home, events }, receiver))
+        Ok((Self { apps, commands, commands_stopping, home: None, events }, receiver))
+    }
+
+    /// Lets apps and commands begin in this network namespace instead of that of the thread that starts them.
+    pub fn start_in(&mut self, home: Arc<Netns>) {
+        self.home = Some(home);
     }
 
     /// cgroup id of an app.

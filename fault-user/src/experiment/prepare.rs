@@ -114,7 +114,8 @@ pub async fn prepare(
     let apps_dir = out.path().join(write::APPS);
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
-    let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir, home)?;
+    let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
+    home.into_iter().for_each(|home| supervisor.start_in(home));
     register_apps(&mut kernel, &plan, &supervisor)?;
     attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
     let janitor = if options.janitor {

@@ -89,6 +89,18 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_goes_back_in_its_own_namespace_or_is_gone_with_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), NEEDED).unwrap();
+        let at = |netns| Saved { path: file.path().into(), value: "0".into(), netns };
+        // No namespace has so small an inode (PROC_DYNAMIC_FIRST).
+        at(1).restore().unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), NEEDED);
+        at(netns().unwrap()).restore().unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "0");
+    }
+
+    #[test]
     fn the_value_before_the_first_run_is_the_one_to_go_back_to() {
         let others = [saved("a", "0", 7), saved("b", "2", 7), saved("c", "0", 8)];
         let now = |path, value| to_save(saved(path, value, 7), &others);
