@@ -113,7 +113,7 @@ pub struct Tuple {
     pub sport: u16,
     /// Socket's port, host order.
     pub dport: u16,
-    /// IP protocol number.
+    /// IP protocol number, with [`SOCKET_HOME`] for the second network namespace.
     pub proto: u32,
 }
 
@@ -149,6 +149,10 @@ pub const SOCKET_DATAGRAM: u32 = 1 << 5;
 pub const SOCKET_FOUND: u32 = 1 << 6;
 /// The peer opened it.
 pub const SOCKET_ACCEPTED: u32 = 1 << 7;
+
+/// It is in the second network namespace of the run. In keys of tuples the bit stands beside the protocol, in those of
+/// listeners 8 bits higher beside the port: two namespaces may have the same addresses.
+pub const SOCKET_HOME: u32 = 1 << 8;
 
 /// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
 /// socket's cookie for its number in the sockets table; each further one has this bit and its slot.

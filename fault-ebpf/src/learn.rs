@@ -15,7 +15,7 @@ use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND
 use fault_common::stats::Global;
 use fault_common::table::{
     Addr, LastSegment, Listener, MAX_APPS, RemoteKey, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED,
-    SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
+    SOCKET_HOME, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
@@ -23,8 +23,8 @@ use crate::classify::open_gate;
 use crate::datagram;
 use crate::emit::{self, About};
 use crate::maps::{
-    ACCEPTING, APP_OPENED, APPS, LISTENERS, LISTENING, NETNS, PROCESSES, SLOT_NEXT, SLOTS_LEN,
-    SOCKETS, TUPLES,
+    ACCEPTING, APP_OPENED, APPS, HOME, LISTENERS, LISTENING, LISTENS, NETNS, PROCESSES, SLOT_NEXT,
+    SLOTS_LEN, SOCKETS, TUPLES,
 };
 use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
@@ -97,19 +97,27 @@ pub fn current_app() -> Option<u32> {
     None
 }
 
-/// Whether the socket of a hook is in the network namespace that the run is about.
+/// In which of the run's network namespaces the socket of a hook is: 0, or `SOCKET_HOME` for the second one.
 #[inline(always)]
-pub fn is_there(ctx: *mut c_void) -> bool {
+pub fn network(ctx: *mut c_void) -> Option<u32> {
     let there = NETNS.load();
+    if there == 0 {
+        return Some(0);
+    }
     // SAFETY: the helper takes the context (connect and sendmsg since 5.7, sock_ops since 5.15).
-    there == 0 || unsafe { bpf_get_netns_cookie(ctx) } == there
+    let cookie = unsafe { bpf_get_netns_cookie(ctx) };
+    if cookie == there {
+        Some(0)
+    } else if cookie == HOME.load() {
+        Some(SOCKET_HOME)
+    } else {
+        None
+    }
 }
 
 #[inline(always)]
 fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
-    if !is_there(ctx.as_ptr()) {
-        return;
-    }
+    let Some(network) = network(ctx.as_ptr()) else { return };
     let sa: *mut bpf_sock_addr = ctx.sock_addr;
     // SAFETY: readable context fields.
     let (proto, port, cookie) = unsafe {
@@ -117,7 +125,7 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         ((*sa).protocol, port, bpf_get_socket_cookie(ctx.as_ptr()))
     };
     if proto == IPPROTO_UDP as u32 {
-        datagram::note(cookie, raddr, port);
+        datagram::note(cookie, raddr, port, network);
         return;
     }
     if proto != IPPROTO_TCP as u32 {
@@ -130,7 +138,7 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
     }
     let Some(slot) = next_slot() else { return };
     let uid = bpf_get_current_uid_gid() as u32;
-    let new = New { slot, app, state: 0, rport: port, raddr, pid_tgid, uid };
+    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid };
     register(cookie, &new);
 }
 
@@ -218,14 +226,12 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     ) {
         return;
     }
-    if !is_there(ctx.as_ptr()) {
-        return;
-    }
+    let Some(network) = network(ctx.as_ptr()) else { return };
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     match op {
-        LISTEN_CB => return listens(ctx, cookie),
-        PASSIVE_ESTABLISHED_CB => accepted(ctx, cookie),
+        LISTEN_CB => return listens(ctx, cookie, network),
+        PASSIVE_ESTABLISHED_CB => accepted(ctx, cookie, network),
         STATE_CB if ctx.arg(0) == TCP_LISTEN => return listens_no_more(cookie),
         _ => {}
     }
@@ -240,22 +246,35 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     }
 }
 
-/// listen(), in the context of the process that calls it: from now on it is known whose connections are that are
-/// accepted there.
+/// listen(), in the context of the process that calls it.
 #[inline(always)]
-fn listens(ctx: &SockOpsContext, cookie: u64) {
+pub fn begins_to_listen(cookie: u64) {
     let Some(app) = current_app() else { return };
     if ACCEPTING.load() & 1 << (app & (MAX_APPS - 1)) == 0 {
         return;
     }
+    let pid = bpf_get_current_pid_tgid() >> 32;
+    if LISTENS.insert(cookie, pid << 32 | app as u64, 0).is_err() {
+        emit::count(Global::SocketsFull, 1);
+    }
+}
+
+/// The same call, once its address is chosen: from now on it is known whose connections are that are accepted there.
+#[inline(always)]
+fn listens(ctx: &SockOpsContext, cookie: u64, network: u32) {
+    let Some(p) = LISTENS.get_ptr(cookie) else { return };
+    // SAFETY: a live map value, copied before it goes.
+    let whose = unsafe { *p };
+    let _ = LISTENS.remove(cookie);
+    let (app, pid) = (whose as u32, (whose >> 32) as u32);
     let (laddr, _) = addresses(ctx);
     let any = laddr == [0; 4] || laddr == v4(0);
-    let key = RemoteKey { addr: if any { [0; 4] } else { laddr }, port: ctx.local_port() };
+    let addr = if any { [0; 4] } else { laddr };
+    let key = RemoteKey { addr, port: ctx.local_port() | network << 8 };
     // A second listen() on the same socket only changes its backlog.
     if LISTENING.get_ptr(cookie).is_some() {
         return;
     }
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let known = match LISTENERS.get_ptr_mut(key) {
         Some(p) => {
             // SAFETY: a live map value; its count is changed by atomics only.
@@ -288,9 +307,9 @@ pub fn listens_no_more(cookie: u64) {
 
 /// Notes a socket whose handshake the peer began, if an app listens there. Its own SYN-ACK has left.
 #[inline(always)]
-fn accepted(ctx: &SockOpsContext, cookie: u64) {
+fn accepted(ctx: &SockOpsContext, cookie: u64, network: u32) {
     let (laddr, raddr) = addresses(ctx);
-    let port = ctx.local_port();
+    let port = ctx.local_port() | network << 8;
     let listener = |addr| {
         // SAFETY: a live map value.
         LISTENERS.get_ptr(RemoteKey { addr, port }).map(|p| unsafe { *p })
@@ -299,7 +318,7 @@ fn accepted(ctx: &SockOpsContext, cookie: u64) {
     let Some(slot) = next_slot() else { return };
     let (app, pid_tgid) = (whose.app, (whose.pid as u64) << 32);
     let rport = u32::from_be(ctx.remote_port());
-    let state = SOCKET_ACCEPTED;
+    let state = SOCKET_ACCEPTED | network;
     register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0 });
 }
 
@@ -340,7 +359,7 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let rport = u32::from_be(ctx.remote_port());
     name(socket, IPPROTO_TCP, laddr, lport);
     opened(cookie, socket, IPPROTO_TCP, laddr);
-    recognise(cookie, (laddr, lport), (raddr, rport));
+    recognise(cookie, (laddr, lport), (raddr, rport), socket.state & SOCKET_HOME);
     // Failure leaves the socket without close events; the report then shows it as open.
     let _ = ctx.set_cb_flags(STATE_CB_FLAG);
     addressed(KIND_BOUND, cookie, socket, IPPROTO_TCP, (laddr, lport), raddr);
@@ -351,13 +370,13 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
 
 /// From here on packets of a TCP socket are recognised both ways.
 #[inline(always)]
-pub fn recognise(cookie: u64, local: (Addr, u32), remote: (Addr, u32)) {
+pub fn recognise(cookie: u64, local: (Addr, u32), remote: (Addr, u32), network: u32) {
     let tuple = Tuple {
         saddr: remote.0,
         daddr: local.0,
         sport: remote.1 as u16,
         dport: local.1 as u16,
-        proto: IPPROTO_TCP as u32,
+        proto: IPPROTO_TCP as u32 | network,
     };
     if TUPLES.insert(tuple, cookie, 0).is_err() {
         emit::count(Global::SocketsFull, 1);

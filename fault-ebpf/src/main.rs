@@ -39,28 +39,51 @@ use aya_ebpf::programs::{
     SockOpsContext, TcContext,
 };
 use fault_common::rule::Direction;
+use fault_common::table::SOCKET_HOME;
 
 /// Length of an Ethernet header; devices without one (tun, wireguard) use the `_l3` programs.
 const ETH_HLEN: u32 = 14;
 
 #[classifier]
 pub fn egress_l2(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN)
+    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN, 0)
 }
 
 #[classifier]
 pub fn ingress_l2(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN)
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, 0)
 }
 
 #[classifier]
 pub fn egress_l3(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Egress, 0)
+    packet::on_packet(&ctx, Direction::Egress, 0, 0)
 }
 
 #[classifier]
 pub fn ingress_l3(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Ingress, 0)
+    packet::on_packet(&ctx, Direction::Ingress, 0, 0)
+}
+
+// The same in the run's second network namespace.
+
+#[classifier]
+pub fn egress_l2_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn ingress_l2_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn egress_l3_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Egress, 0, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn ingress_l3_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Ingress, 0, SOCKET_HOME)
 }
 
 /// On the delay line's device.

@@ -46,9 +46,12 @@ pub static UDP_ANY: Global<u32> = Global::new(0xfa01_0007);
 pub static FQ: Global<u32> = Global::new(0xfa01_0008);
 
 /// Cookie of the network namespace whose sockets are observed; 0: of any. The packet programs hang on its
-/// interfaces only, and another one may have the same tuples.
+/// interfaces (and those of `HOME`) only, and another one may have the same tuples.
 #[unsafe(no_mangle)]
 pub static NETNS: Global<u64> = Global::new(0xfa01_000a_fa01_000a);
+/// Cookie of a second network namespace, that of the apps that the run starts; 0: there is none.
+#[unsafe(no_mangle)]
+pub static HOME: Global<u64> = Global::new(0xfa01_000b_fa01_000b);
 /// A bit for each app of which accepted connections are selected.
 #[unsafe(no_mangle)]
 pub static ACCEPTING: Global<u64> = Global::new(0xfa01_0009_fa01_0009);
@@ -117,6 +120,9 @@ pub static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSE
 /// tells whose it is. Written by listen() and, for what listens already, by the controller.
 #[map]
 pub static LISTENERS: HashMap<RemoteKey, Listener> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+/// Cookie of a socket that begins to listen -> its process << 32 | app index, until its address is known.
+#[map]
+pub static LISTENS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_LISTENERS, 0);
 /// Cookie of a listening socket -> its key above.
 #[map]
 pub static LISTENING: HashMap<u64, RemoteKey> = HashMap::with_max_entries(MAX_LISTENERS, 0);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fault_common::table::{MarkerEntry, MarkerSet};
+use fault_common::table::{MarkerEntry, MarkerSet, SEL_ACCEPT};
 use tokio::sync::mpsc;
 
 use super::attach::Reach;
@@ -17,12 +17,13 @@ use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::kernel::{Batch, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
-use crate::netns::Netns;
+use crate::netns::{self, Netns};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Host, Remote};
 
+const IDENTIFY: &str = "identify a network namespace (SO_NETNS_COOKIE, Linux 5.14)";
 /// How many sockets a run can observe.
 const SLOTS: u32 = 4096;
 
@@ -32,12 +33,17 @@ pub struct Stage {
     pub events: Option<EventReader>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
+    /// The same where the apps are that the run starts, if they are watched and elsewhere.
+    pub home_sender: Option<RawSender>,
+    /// Where that is.
+    pub home: Option<Arc<Netns>>,
     /// Limits that the line wants to end with resets.
     pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
+    pub home_interfaces: mpsc::UnboundedReceiver<Change>,
     pub remotes: Vec<Resolved>,
     pub plan: Plan,
     pub tier: Tier,
@@ -71,7 +77,8 @@ pub async fn prepare(
     out: &OutDir,
     reach: Reach,
 ) -> Result<Stage, RunError> {
-    let Reach { targets, home, .. } = reach;
+    let Reach { targets, home, started, .. } = reach;
+    let watched = home.as_ref().filter(|_| started);
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -83,7 +90,10 @@ pub async fn prepare(
         log_level: options.kernel_log,
         fq: matches!(device, Some(Device::Fq(_))),
         hook: options.hook,
-        netns: crate::netns::cookie().map_err(RunError::io("identify this network namespace"))?,
+        netns: netns::cookie().map_err(RunError::io(IDENTIFY))?,
+        home: watched
+            .map_or(Ok(0), |home| home.within(netns::cookie)?)
+            .map_err(RunError::io(IDENTIFY))?,
         ..Setup::default()
     })?;
     if options.kernel_log > 0 {
@@ -99,10 +109,18 @@ pub async fn prepare(
         .map_err(RunError::io("write the journal of this run and change the settings of lo"))?;
     let keeper = journal.keeper().map_err(RunError::io("open the journal of this run"))?;
     kernel.set_keeper(Box::new(keeper));
-    let interfaces = attach_interfaces(&mut kernel).await?;
+    let interfaces = attach_interfaces(&mut kernel, None).await?;
+    let home_interfaces = match watched {
+        Some(home) => attach_interfaces(&mut kernel, Some(home)).await?,
+        None => mpsc::unbounded_channel().1,
+    };
+    if !targets.is_empty() || plan.selectors.iter().any(|s| s.flags & SEL_ACCEPT != 0) {
+        kernel.watch_states()?;
+    }
     let cgroup = RunCgroup::create(&name)?;
     attach_cgroups(&mut kernel, &cgroup, &targets)?;
-    let sender = Arc::new(actions::sender(&mut kernel)?);
+    let sender = Arc::new(actions::sender(&mut kernel, None)?);
+    let home_sender = watched.map(|home| actions::sender(&mut kernel, Some(home))).transpose()?;
     let (resets, reset_wanted) = mpsc::unbounded_channel();
     let line = match device {
         Some(device) => {
@@ -115,7 +133,7 @@ pub async fn prepare(
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
-    home.into_iter().for_each(|home| supervisor.start_in(home));
+    home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
     attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
     let janitor = if options.janitor {
@@ -132,11 +150,14 @@ pub async fn prepare(
         events: Some(reader),
         batches,
         sender,
+        home_sender,
+        home,
         reset_wanted,
         kernel,
         supervisor,
         app_events,
         interfaces,
+        home_interfaces,
         remotes,
         plan,
         tier,
@@ -215,13 +236,18 @@ fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), Run
     Ok(())
 }
 
+/// Those of the run's network namespace, or of its second one.
 async fn attach_interfaces(
     kernel: &mut Kernel,
+    home: Option<&Arc<Netns>>,
 ) -> Result<mpsc::UnboundedReceiver<Change>, RunError> {
-    let (found, changes) =
-        interfaces::watch().await.map_err(RunError::io("list the network interfaces"))?;
+    let watched = interfaces::watch(home.map(AsRef::as_ref)).await;
+    let (found, changes) = watched.map_err(RunError::io("list the network interfaces"))?;
     for Interface { index, name, ethernet } in found {
-        kernel.attach_interface(&name, index, ethernet)?;
+        match home {
+            Some(home) => kernel.attach_at_home(home, &name, index, ethernet)?,
+            None => kernel.attach_interface(&name, index, ethernet)?,
+        }
     }
     Ok(changes)
 }
@@ -254,7 +280,7 @@ fn attach_apps(
     if targets.is_empty() {
         return Ok(());
     }
-    kernel.attach_found()?;
+    kernel.load_take_in()?;
     if targets.iter().any(|t| t.children) {
         kernel.follow_children()?;
     }

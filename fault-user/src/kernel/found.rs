@@ -27,14 +27,20 @@ pub enum Taken {
 }
 
 impl Kernel {
-    /// Loads what only attached apps need, and watches for the end of sockets that are taken in. Before the
-    /// first [`Self::take_in`].
+    /// Loads what only attached apps need. Before the first [`Self::take_in`].
     ///
     /// # Errors
-    /// The kernel refuses one of the programs.
-    pub fn attach_found(&mut self) -> Result<(), KernelError> {
+    /// The kernel refuses the program.
+    pub fn load_take_in(&mut self) -> Result<(), KernelError> {
         let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
-        program.load().map_err(|e| KernelError::program("take_in", &e))?;
+        program.load().map_err(|e| KernelError::program("take_in", &e))
+    }
+
+    /// Watches for the end of sockets that are taken in, and for who begins to listen.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub fn watch_states(&mut self) -> Result<(), KernelError> {
         self.attach_tracepoint("found_state", "inet_sock_set_state")
     }
 

@@ -179,7 +179,7 @@ fn a_killed_controller_leaves_nothing_there() {
         assert_ne!(state(there(&lab)), before, "the line is there");
         run.signal(Signal::SIGKILL);
         wait_for("death of the controller", SOON, || run.process.ended());
-        run.is_gone(Duration::from_secs(5));
+        run.is_gone(SOON);
         wait_for("an empty house", SOON, || (state(there(&lab)) == before).then_some(()));
         let received = daemon.of(1)[0].received;
         daemon.once("an answer", |_, told| told[0].received > received);

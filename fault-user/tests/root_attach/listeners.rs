@@ -67,9 +67,11 @@ fn what_a_started_server_accepts() {
     patient(&lab);
     std::fs::write(lab.path().join("server.orders"), "").expect("the directory is ours");
     let words = [python(), &script("daemon.py"), "accept", "10.77.0.1", &lab.file("server.orders")];
-    let app = format!("command = {words:?}\nmain = false\nready = {{ log = 'listens' }}");
-    // As long as a step is left, the run is not over.
-    let last = format!("[[step]]\nat = '{}'\nexec = ['true']\n", stretched(3_000));
+    let app = format!("command = {words:?}\nready = {{ log = 'listens' }}");
+    // The run waits for its end.
+    let over = stretched(OUTAGE + 300);
+    let last =
+        format!("[[step]]\nafter = {{ step = 'outage', plus = '{over}' }}\nstop = 'server'\n");
     let mut run = Run::start(&lab, "out", &text(&lab, &app, &last), &[]);
     run.app_says("server", "listens");
     let port = wait_for("a port", std::time::Duration::from_secs(5), || {

@@ -16,6 +16,7 @@ mod refusals;
 #[path = "../root_run/support/mod.rs"]
 #[expect(dead_code, reason = "shared with root_run, which needs more of it")]
 mod support;
+mod two;
 
 use fault_user::report::model::{FlowReport, Report};
 

@@ -62,16 +62,16 @@ pub enum AttachError {
         /// Name of the app.
         app: String,
     },
-    /// An app that the run starts is not where the others are.
+    /// A fault of the delay line on an app that the run starts.
     #[error(
-        "app `{app}` is started in this network namespace, app `{there}` runs in another one, and a run watches one. \
-         Leave out the flows and outcomes of `{app}` (name the app of each flow), or start it elsewhere and attach to it"
+        "flow `{flow}` has a fault that needs the delay line, which is in the network namespace of app `{app}`; an app \
+         that the run starts is in another one. Name the app of the flow if `{app}` is meant; else do it in a run of its own"
     )]
-    StartedHere {
-        /// Name of the app that the run starts.
+    LineElsewhere {
+        /// Name of the flow.
+        flow: String,
+        /// Name of an app that runs already, elsewhere.
         app: String,
-        /// Name of an app that runs already.
-        there: String,
     },
     /// The network namespace of this process.
     #[error("cannot look at this network namespace: {source}. Mount /proc")]
@@ -211,7 +211,7 @@ impl AttachError {
             self,
             Self::Apart { .. }
                 | Self::Spread { .. }
-                | Self::StartedHere { .. }
+                | Self::LineElsewhere { .. }
                 | Self::Home { .. }
                 | Self::PidNamespace { .. }
                 | Self::Sockets(_)

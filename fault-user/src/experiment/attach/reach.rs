@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::targets::{self, Target};
 use super::{AttachError, RunError};
 use crate::netns::{self, Netns};
-use crate::plan::Plan;
+use crate::plan::{Plan, Via};
 use crate::scenario::Scenario;
+use crate::scenario::model::AppId;
 
 /// What is attached to, and where that is.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Reach {
     there: Option<Netns>,
     /// That of this process, if theirs is another.
     pub home: Option<Arc<Netns>>,
+    /// Apps that the run starts there are watched as well.
+    pub started: bool,
 }
 
 impl Reach {
@@ -44,14 +47,15 @@ impl Reach {
             }
         }
         let Some((there, app)) = there.filter(|(there, _)| there.inode() != home.inode()) else {
-            return Ok(Self { targets, there: None, home: None });
+            return Ok(Self { targets, there: None, home: None, started: false });
         };
-        let started = |i: &usize| scenario.apps[*i].attach.is_none() && plan.observed[*i];
-        if let Some(started) = (0..scenario.apps.len()).find(started) {
-            let name = |app: usize| scenario.apps[app].name.clone();
-            return Err(AttachError::StartedHere { app: name(started), there: name(app) });
+        let is_started = |app: usize| scenario.apps[app].attach.is_none();
+        let started = (0..scenario.apps.len()).any(|app| is_started(app) && plan.observed[app]);
+        if started && let Some(flow) = delayed_at_home(scenario, plan) {
+            let app = scenario.apps[app].name.clone();
+            return Err(AttachError::LineElsewhere { flow, app });
         }
-        Ok(Self { targets, there: Some(there), home: Some(Arc::new(home)) })
+        Ok(Self { targets, there: Some(there), home: Some(Arc::new(home)), started })
     }
 
     /// Does something where the apps are; threads that it starts are there as well.
@@ -76,6 +80,14 @@ impl Reach {
         };
         netns::apart(inside).map_err(|e| E::from(failed(e)))?
     }
+}
+
+/// A flow that needs the delay line, which is where the attached apps are, and may be an app's that the run starts.
+fn delayed_at_home(scenario: &Scenario, plan: &Plan) -> Option<String> {
+    let on_line = plan.rules.iter().filter(|rule| rule.via() == Some(Via::Line));
+    let mut flows = on_line.filter_map(|rule| scenario.flows.get(rule.flow));
+    let may_be = |app: Option<AppId>| app.is_none_or(|app| scenario.apps[app.0].attach.is_none());
+    flows.find(|flow| may_be(flow.app)).map(|flow| flow.name.clone())
 }
 
 /// The namespaces that a target is in: that of the process, or of all in the cgroup.
