@@ -13,6 +13,7 @@ use fault_common::table::{SOCKET_FOUND, SOCKET_PICKED, TAKEN_BEFORE, TAKEN_IN, T
 
 use crate::datagram;
 use crate::learn::{self, New};
+use crate::listen;
 use crate::maps::{FOUND, OFF_SND_NXT, OFF_SND_UNA, OFF_TOTAL_RETRANS, SOCKETS};
 use crate::memory::read;
 use crate::parse::IPPROTO_TCP;
@@ -63,8 +64,8 @@ pub fn on_state(ctx: &BtfTracePointContext) {
     // SAFETY: sk is the tracepoint's own trusted argument.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.arg::<u64>(0) as *mut c_void) };
     match (ctx.arg::<i32>(1) as u32, ctx.arg::<i32>(2) as u32) {
-        (learn::TCP_LISTEN, _) => return learn::listens_no_more(cookie),
-        (_, learn::TCP_LISTEN) => return learn::begins_to_listen(cookie),
+        (learn::TCP_LISTEN, _) => return listen::listens_no_more(cookie),
+        (_, learn::TCP_LISTEN) => return listen::begins_to_listen(cookie),
         _ => {}
     }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };

@@ -14,17 +14,17 @@ use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, LastSegment, Listener, MAX_APPS, RemoteKey, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED,
-    SOCKET_HOME, SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
+    Addr, LastSegment, MAX_APPS, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_HOME,
+    SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
 use crate::classify::open_gate;
 use crate::datagram;
 use crate::emit::{self, About};
+use crate::listen;
 use crate::maps::{
-    ACCEPTING, APP_OPENED, APPS, HOME, LISTENERS, LISTENING, LISTENS, NETNS, PROCESSES, SLOT_NEXT,
-    SLOTS_LEN, SOCKETS, TUPLES,
+    APP_OPENED, APPS, HOME, NETNS, PROCESSES, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES,
 };
 use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
@@ -36,7 +36,7 @@ const ACTIVE_ESTABLISHED_CB: u32 = 4;
 const PASSIVE_ESTABLISHED_CB: u32 = 5;
 const STATE_CB: u32 = 10;
 const LISTEN_CB: u32 = 11;
-const STATE_CB_FLAG: i32 = 1 << 2;
+pub const STATE_CB_FLAG: i32 = 1 << 2;
 const TCP_FIN_WAIT1: u32 = 4;
 const TCP_CLOSE: u32 = 7;
 const TCP_LAST_ACK: u32 = 9;
@@ -230,9 +230,9 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     match op {
-        LISTEN_CB => return listens(ctx, cookie, network),
-        PASSIVE_ESTABLISHED_CB => accepted(ctx, cookie, network),
-        STATE_CB if ctx.arg(0) == TCP_LISTEN => return listens_no_more(cookie),
+        LISTEN_CB => return listen::listens(ctx, cookie, network),
+        PASSIVE_ESTABLISHED_CB => listen::accepted(ctx, cookie, network),
+        STATE_CB if ctx.arg(0) == TCP_LISTEN => return listen::listens_no_more(cookie),
         _ => {}
     }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
@@ -246,85 +246,9 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     }
 }
 
-/// listen(), in the context of the process that calls it.
-#[inline(always)]
-pub fn begins_to_listen(cookie: u64) {
-    let Some(app) = current_app() else { return };
-    if ACCEPTING.load() & 1 << (app & (MAX_APPS - 1)) == 0 {
-        return;
-    }
-    let pid = bpf_get_current_pid_tgid() >> 32;
-    if LISTENS.insert(cookie, pid << 32 | app as u64, 0).is_err() {
-        emit::count(Global::SocketsFull, 1);
-    }
-}
-
-/// The same call, once its address is chosen: from now on it is known whose connections are that are accepted there.
-#[inline(always)]
-fn listens(ctx: &SockOpsContext, cookie: u64, network: u32) {
-    let Some(p) = LISTENS.get_ptr(cookie) else { return };
-    // SAFETY: a live map value, copied before it goes.
-    let whose = unsafe { *p };
-    let _ = LISTENS.remove(cookie);
-    let (app, pid) = (whose as u32, (whose >> 32) as u32);
-    let (laddr, _) = addresses(ctx);
-    let any = laddr == [0; 4] || laddr == v4(0);
-    let addr = if any { [0; 4] } else { laddr };
-    let key = RemoteKey { addr, port: ctx.local_port() | network << 8 };
-    // A second listen() on the same socket only changes its backlog.
-    if LISTENING.get_ptr(cookie).is_some() {
-        return;
-    }
-    let known = match LISTENERS.get_ptr_mut(key) {
-        Some(p) => {
-            // SAFETY: a live map value; its count is changed by atomics only.
-            unsafe { atomic::fetch_add(&raw mut (*p).sockets, 1) };
-            true
-        }
-        None => LISTENERS.insert(key, Listener { app, pid, sockets: 1 }, 0).is_ok(),
-    };
-    if !known || LISTENING.insert(cookie, key, 0).is_err() {
-        emit::count(Global::SocketsFull, 1);
-    }
-    // What it accepts inherits this (tcp_create_openreq_child), as its own callback asks for anyway.
-    let _ = ctx.set_cb_flags(STATE_CB_FLAG);
-}
-
-/// A listening socket is closed: the address may be somebody else's.
-#[inline(always)]
-pub fn listens_no_more(cookie: u64) {
-    let Some(key) = LISTENING.get_ptr(cookie) else { return };
-    // SAFETY: a live map value, copied before it goes.
-    let key = unsafe { *key };
-    let _ = LISTENING.remove(cookie);
-    let Some(p) = LISTENERS.get_ptr_mut(key) else { return };
-    // SAFETY: a live map value; the word wraps around on purpose.
-    let before = unsafe { atomic::fetch_add(&raw mut (*p).sockets, u64::MAX) };
-    if before <= 1 {
-        let _ = LISTENERS.remove(key);
-    }
-}
-
-/// Notes a socket whose handshake the peer began, if an app listens there. Its own SYN-ACK has left.
-#[inline(always)]
-fn accepted(ctx: &SockOpsContext, cookie: u64, network: u32) {
-    let (laddr, raddr) = addresses(ctx);
-    let port = ctx.local_port() | network << 8;
-    let listener = |addr| {
-        // SAFETY: a live map value.
-        LISTENERS.get_ptr(RemoteKey { addr, port }).map(|p| unsafe { *p })
-    };
-    let Some(whose) = listener(laddr).or_else(|| listener([0; 4])) else { return };
-    let Some(slot) = next_slot() else { return };
-    let (app, pid_tgid) = (whose.app, (whose.pid as u64) << 32);
-    let rport = u32::from_be(ctx.remote_port());
-    let state = SOCKET_ACCEPTED | network;
-    register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0 });
-}
-
 /// Local and remote address of a sock_ops call.
 #[inline(always)]
-fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
+pub fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
     let o: *mut bpf_sock_ops = ctx.ops;
     // SAFETY: readable context fields, one by one as in `on_connect6`.
     unsafe {

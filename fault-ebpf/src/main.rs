@@ -20,6 +20,7 @@ mod fq;
 mod judge;
 mod learn;
 mod line;
+mod listen;
 mod maps;
 mod marker;
 mod memory;
