@@ -9,8 +9,8 @@ use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, MarkerEntry, MarkerSet,
-    RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, Listener, MarkerEntry,
+    MarkerSet, RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
@@ -32,6 +32,7 @@ const _: () = {
     assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
     assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8 + 2 * 20);
     assert!(size_of::<Found>() == 2 * 8 + 2 * 16 + 8 * 4);
+    assert!(size_of::<Listener>() == 2 * 4 + 8);
     assert!(size_of::<LastSegment>() == 20);
     assert!(size_of::<Handed>() == 80);
     assert!(size_of::<Back>() == 24);
@@ -76,6 +77,7 @@ mod pod {
         Datagrams,
         SocketEntry,
         Found,
+        Listener,
         ArmKey,
         SeenKey,
         AttemptKey,

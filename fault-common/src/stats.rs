@@ -80,10 +80,12 @@ pub enum Global {
     CaptureLost = 10,
     /// Faulted packets beyond those whose bytes are kept.
     CaptureBeyond = 11,
+    /// Children of attached processes that found the table of processes full; they are not observed.
+    ProcessesFull = 12,
 }
 
 /// Number of [`Global`] counters.
-pub const GLOBALS: u32 = 12;
+pub const GLOBALS: u32 = 13;
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,11 @@ pub const MAX_SELECTORS: u32 = 16;
 /// Apps that one run may have.
 pub const MAX_APPS: u32 = 64;
 
+/// Processes that are attached to, with their descendants.
+pub const MAX_PROCESSES: u32 = 4096;
+/// Beside an app's index in the table of processes: its children belong to the app as well.
+pub const WITH_CHILDREN: u32 = 1 << 16;
+
 /// Raw sockets of flowfault that one run may have.
 pub const MAX_EXEMPT: u32 = 8;
 
@@ -108,7 +113,7 @@ pub struct Tuple {
     pub sport: u16,
     /// Socket's port, host order.
     pub dport: u16,
-    /// IP protocol number.
+    /// IP protocol number, with [`SOCKET_HOME`] for the second network namespace.
     pub proto: u32,
 }
 
@@ -144,6 +149,10 @@ pub const SOCKET_DATAGRAM: u32 = 1 << 5;
 pub const SOCKET_FOUND: u32 = 1 << 6;
 /// The peer opened it.
 pub const SOCKET_ACCEPTED: u32 = 1 << 7;
+
+/// It is in the second network namespace of the run. In keys of tuples the bit stands beside the protocol, in those of
+/// listeners 8 bits higher beside the port: two namespaces may have the same addresses.
+pub const SOCKET_HOME: u32 = 1 << 8;
 
 /// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
 /// socket's cookie for its number in the sockets table; each further one has this bit and its slot.
@@ -261,8 +270,20 @@ pub const TAKEN_BEFORE: u32 = 2;
 /// There is no room for it.
 pub const TAKEN_NONE: u32 = 3;
 
-/// Listening addresses of apps that are attached to.
+/// Listening addresses of apps.
 pub const MAX_LISTENERS: u32 = 1024;
+
+/// Who listens at an address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// App index.
+    pub app: u32,
+    /// The process that connections are told of.
+    pub pid: u32,
+    /// Listening sockets there (SO_REUSEPORT). Advanced with fetching atomics.
+    pub sockets: u64,
+}
 
 /// [`LastSegment::flags`]: there has been one.
 pub const LAST_SEEN: u16 = 1 << 0;

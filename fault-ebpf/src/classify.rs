@@ -21,12 +21,12 @@ pub struct Owned {
     pub facts: &'static mut Facts,
 }
 
-/// Finds the socket of a packet; `None` for everybody else's.
+/// Finds the socket of a packet in one of the run's network namespaces (`SOCKET_HOME` or 0); `None` for everybody else's.
 #[inline(always)]
-pub fn owner(skb: Skb, dir: Direction, l2: u32) -> Option<Owned> {
+pub fn owner(skb: Skb, dir: Direction, l2: u32, network: u32) -> Option<Owned> {
     match dir {
-        Direction::Egress => outgoing(skb, l2),
-        Direction::Ingress => incoming(skb, l2),
+        Direction::Egress => outgoing(skb, l2, network),
+        Direction::Ingress => incoming(skb, l2, network),
     }
 }
 
@@ -53,7 +53,7 @@ pub fn gate_open(port: u32) -> bool {
 /// TIME_WAIT) come from its control socket, whose "port" is its protocol number: those go by
 /// tuple, for a dead network lets no RST out either.
 #[inline(always)]
-fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
+fn outgoing(skb: Skb, l2: u32, network: u32) -> Option<Owned> {
     let (local, remote) = skb.sock_ports()?;
     if !gate_open(local) && !gate_open(remote) {
         return None;
@@ -77,25 +77,29 @@ fn outgoing(skb: Skb, l2: u32) -> Option<Owned> {
     }
     let facts = parse::parse(skb, l2)?;
     if local == IPPROTO_TCP as u32 {
-        let tuple = facts.tuple.reversed();
+        let mut tuple = facts.tuple.reversed();
+        tuple.proto |= network;
         return by_tuple(&tuple, facts);
     }
     if facts.is_first_syn() {
-        release(&facts.tuple.reversed());
+        let mut tuple = facts.tuple.reversed();
+        tuple.proto |= network;
+        release(&tuple);
     }
     None
 }
 
 /// At ingress there is no socket to trust (on veth `skb->sk` is still the sender's): tuple only.
 #[inline(always)]
-fn incoming(skb: Skb, l2: u32) -> Option<Owned> {
+fn incoming(skb: Skb, l2: u32, network: u32) -> Option<Owned> {
     match parse::ports(skb, l2) {
         Ports::Known(src, dst) if !gate_open(src) && !gate_open(dst) => return None,
         Ports::Other => return None,
         Ports::Known(..) | Ports::Unclear => {}
     }
     let facts = parse::parse(skb, l2)?;
-    let tuple = facts.tuple;
+    let mut tuple = facts.tuple;
+    tuple.proto |= network;
     by_tuple(&tuple, facts)
 }
 

@@ -11,8 +11,8 @@ use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED};
 use fault_common::stats::Global;
 use fault_common::table::{
     Addr, DatagramKey, Datagrams, FURTHER_REMOTE, Found, MAX_REMOTES, SOCKET_CLOSED,
-    SOCKET_DATAGRAM, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
-    Tuple, v4,
+    SOCKET_DATAGRAM, SOCKET_HOME, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, TAKEN_BEFORE, TAKEN_IN,
+    TAKEN_NONE, Tuple, v4,
 };
 
 use crate::atomic;
@@ -38,15 +38,16 @@ pub fn on_sendmsg6(ctx: &SockAddrContext) {
 
 #[inline(always)]
 fn on_sendmsg(ctx: &SockAddrContext, raddr: Addr) {
+    let Some(network) = learn::network(ctx.as_ptr()) else { return };
     // SAFETY: a readable context field, and a helper that takes the context.
     let (port, cookie) =
         unsafe { ((*ctx.sock_addr).user_port as u16, bpf_get_socket_cookie(ctx.as_ptr())) };
-    note(cookie, raddr, u16::from_be(port) as u32);
+    note(cookie, raddr, u16::from_be(port) as u32, network);
 }
 
 /// Notes that a socket is about to talk to a remote. The socket is locked meanwhile.
 #[inline(always)]
-pub fn note(cookie: u64, raddr: Addr, rport: u32) {
+pub fn note(cookie: u64, raddr: Addr, rport: u32, network: u32) {
     // A connected socket's send with control messages comes here without an address.
     if rport == 0 {
         return;
@@ -74,7 +75,8 @@ pub fn note(cookie: u64, raddr: Addr, rport: u32) {
     let Some(slot) = learn::next_slot() else { return };
     let id = if first { cookie } else { FURTHER_REMOTE | slot as u64 };
     let uid = bpf_get_current_uid_gid() as u32;
-    let new = New { slot, app, state: SOCKET_DATAGRAM, rport, raddr, pid_tgid, uid };
+    let state = SOCKET_DATAGRAM | network;
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid };
     if learn::register(id, &new) && !enlist(&key, id) {
         emit::count(Global::SocketsFull, 1);
     }
@@ -143,7 +145,7 @@ pub fn on_datagram(ctx: &SkBuffContext) {
     if parse::parse_into(skb, 0, &mut facts) == 0 || facts.tuple.proto != IPPROTO_UDP as u32 {
         return;
     }
-    let tuple = facts.tuple.reversed();
+    let mut tuple = facts.tuple.reversed();
     let (raddr, rport) = (tuple.saddr, tuple.sport as u32);
     let key = DatagramKey { cookie: skb.cookie(), raddr, rport, _pad: 0 };
     let Some(row) = DATAGRAMS.get_ptr_mut(key) else { return };
@@ -152,6 +154,8 @@ pub fn on_datagram(ctx: &SkBuffContext) {
     if row.lport == tuple.dport as u32 && row.laddr == tuple.daddr {
         return;
     }
+    // SAFETY: a live map value.
+    tuple.proto |= SOCKETS.get_ptr(row.id).map_or(0, |s| unsafe { (*s).state & SOCKET_HOME });
     bind(row, &tuple);
     // SAFETY: a live map value of 8 bytes. Of two threads at once, one names it.
     if unsafe { atomic::fetch_add(&raw mut row.named, 1) } == 0
@@ -253,6 +257,8 @@ fn words(addr: &Addr) -> Addr {
 /// The flow is over: its tuple may be anybody's from now on, and its role is free.
 #[inline(always)]
 fn end(key: &DatagramKey, row: &Datagrams) {
+    // SAFETY: a live map value.
+    let network = SOCKETS.get_ptr(row.id).map_or(0, |s| unsafe { (*s).state & SOCKET_HOME });
     if row.lport != 0 {
         // Failure means that it is gone already.
         let _ = TUPLES.remove(Tuple {
@@ -260,7 +266,7 @@ fn end(key: &DatagramKey, row: &Datagrams) {
             daddr: words(&row.laddr),
             sport: key.rport as u16,
             dport: row.lport as u16,
-            proto: IPPROTO_UDP as u32,
+            proto: IPPROTO_UDP as u32 | network,
         });
     }
     let Some(socket) = SOCKETS.get_ptr_mut(row.id) else { return };

@@ -13,6 +13,7 @@ use fault_common::table::{SOCKET_FOUND, SOCKET_PICKED, TAKEN_BEFORE, TAKEN_IN, T
 
 use crate::datagram;
 use crate::learn::{self, New};
+use crate::listen;
 use crate::maps::{FOUND, OFF_SND_NXT, OFF_SND_UNA, OFF_TOTAL_RETRANS, SOCKETS};
 use crate::memory::read;
 use crate::parse::IPPROTO_TCP;
@@ -51,16 +52,22 @@ pub fn take_in() -> u32 {
     let local = (found.laddr, found.lport);
     // Told before its packets are: a gate that opened first would let theirs come before.
     learn::addressed(KIND_FOUND, found.cookie, socket, IPPROTO_TCP, local, found.raddr);
-    learn::recognise(found.cookie, local, (found.raddr, found.rport));
+    learn::recognise(found.cookie, local, (found.raddr, found.rport), 0);
     TAKEN_IN
 }
 
 /// `inet_sock_set_state(sk, oldstate, newstate)`: the callback of sock_ops has to be asked for in another
-/// callback of the same socket, and those of an open one never come.
+/// callback of the same socket, and those of an open one never come. That somebody begins to listen is told here in the
+/// context of listen(), of which sock_ops may not ask whose it is before Linux 6.10.
 #[inline(always)]
 pub fn on_state(ctx: &BtfTracePointContext) {
     // SAFETY: sk is the tracepoint's own trusted argument.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.arg::<u64>(0) as *mut c_void) };
+    match (ctx.arg::<i32>(1) as u32, ctx.arg::<i32>(2) as u32) {
+        (learn::TCP_LISTEN, _) => return listen::listens_no_more(cookie),
+        (_, learn::TCP_LISTEN) => return listen::begins_to_listen(cookie),
+        _ => {}
+    }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
     // SAFETY: a live map value.
     let socket = unsafe { &mut *p };

@@ -1,25 +1,31 @@
 //! Sockets are learned as they are made: labelled in connect() before the SYN, given their
 //! tuple when the port is chosen (also before the SYN), marked when they close.
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_sock_addr, bpf_sock_ops};
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie,
+    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_netns_cookie,
+    bpf_get_socket_cookie,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, LastSegment, MAX_APPS, RemoteKey, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_IRS,
-    SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
+    Addr, LastSegment, MAX_APPS, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_HOME,
+    SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
 use crate::classify::open_gate;
 use crate::datagram;
 use crate::emit::{self, About};
-use crate::maps::{APP_OPENED, APPS, LISTENERS, PROCESSES, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES};
+use crate::listen;
+use crate::maps::{
+    APP_OPENED, APPS, HOME, NETNS, PROCESSES, SLOT_NEXT, SLOTS_LEN, SOCKETS, TUPLES,
+};
 use crate::parse::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::select::{self, Connect};
 
@@ -29,10 +35,12 @@ const TCP_CONNECT_CB: u32 = 3;
 const ACTIVE_ESTABLISHED_CB: u32 = 4;
 const PASSIVE_ESTABLISHED_CB: u32 = 5;
 const STATE_CB: u32 = 10;
-const STATE_CB_FLAG: i32 = 1 << 2;
+const LISTEN_CB: u32 = 11;
+pub const STATE_CB_FLAG: i32 = 1 << 2;
 const TCP_FIN_WAIT1: u32 = 4;
 const TCP_CLOSE: u32 = 7;
 const TCP_LAST_ACK: u32 = 9;
+pub const TCP_LISTEN: u32 = 10;
 /// cgroups this deep are still recognised as part of an app.
 const MAX_DEPTH: i32 = 8;
 
@@ -71,7 +79,7 @@ pub fn current_app() -> Option<u32> {
     // SAFETY: helpers without pointer arguments; the lookups are null-checked.
     unsafe {
         if let Some(app) = PROCESSES.get_ptr((bpf_get_current_pid_tgid() >> 32) as u32) {
-            return Some(*app);
+            return Some(*app & (MAX_APPS - 1));
         }
         if let Some(app) = APPS.get_ptr(bpf_get_current_cgroup_id()) {
             return Some(*app);
@@ -89,8 +97,27 @@ pub fn current_app() -> Option<u32> {
     None
 }
 
+/// In which of the run's network namespaces the socket of a hook is: 0, or `SOCKET_HOME` for the second one.
+#[inline(always)]
+pub fn network(ctx: *mut c_void) -> Option<u32> {
+    let there = NETNS.load();
+    if there == 0 {
+        return Some(0);
+    }
+    // SAFETY: the helper takes the context (connect and sendmsg since 5.7, sock_ops since 5.15).
+    let cookie = unsafe { bpf_get_netns_cookie(ctx) };
+    if cookie == there {
+        Some(0)
+    } else if cookie == HOME.load() {
+        Some(SOCKET_HOME)
+    } else {
+        None
+    }
+}
+
 #[inline(always)]
 fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
+    let Some(network) = network(ctx.as_ptr()) else { return };
     let sa: *mut bpf_sock_addr = ctx.sock_addr;
     // SAFETY: readable context fields.
     let (proto, port, cookie) = unsafe {
@@ -98,7 +125,7 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
         ((*sa).protocol, port, bpf_get_socket_cookie(ctx.as_ptr()))
     };
     if proto == IPPROTO_UDP as u32 {
-        datagram::note(cookie, raddr, port);
+        datagram::note(cookie, raddr, port, network);
         return;
     }
     if proto != IPPROTO_TCP as u32 {
@@ -111,7 +138,7 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
     }
     let Some(slot) = next_slot() else { return };
     let uid = bpf_get_current_uid_gid() as u32;
-    let new = New { slot, app, state: 0, rport: port, raddr, pid_tgid, uid };
+    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid };
     register(cookie, &new);
 }
 
@@ -193,13 +220,20 @@ pub fn next_of_app(app: u32) -> u32 {
 #[inline(always)]
 pub fn on_sock_ops(ctx: &SockOpsContext) {
     let op = ctx.op();
-    if !matches!(op, TCP_CONNECT_CB | ACTIVE_ESTABLISHED_CB | PASSIVE_ESTABLISHED_CB | STATE_CB) {
+    if !matches!(
+        op,
+        TCP_CONNECT_CB | ACTIVE_ESTABLISHED_CB | PASSIVE_ESTABLISHED_CB | STATE_CB | LISTEN_CB
+    ) {
         return;
     }
+    let Some(network) = network(ctx.as_ptr()) else { return };
     // SAFETY: the helper takes the context.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
-    if op == PASSIVE_ESTABLISHED_CB {
-        accepted(ctx, cookie);
+    match op {
+        LISTEN_CB => return listen::listens(ctx, cookie, network),
+        PASSIVE_ESTABLISHED_CB => listen::accepted(ctx, cookie, network),
+        STATE_CB if ctx.arg(0) == TCP_LISTEN => return listen::listens_no_more(cookie),
+        _ => {}
     }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };
     select::adopt(p);
@@ -212,27 +246,9 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     }
 }
 
-/// Notes a socket whose handshake the peer began, if an app that is attached to listens there. Its own
-/// SYN-ACK has left.
-#[inline(always)]
-fn accepted(ctx: &SockOpsContext, cookie: u64) {
-    let (laddr, raddr) = addresses(ctx);
-    let port = ctx.local_port();
-    let listener = |addr| {
-        // SAFETY: a live map value.
-        LISTENERS.get_ptr(RemoteKey { addr, port }).map(|p| unsafe { *p })
-    };
-    let Some(whose) = listener(laddr).or_else(|| listener([0; 4])) else { return };
-    let Some(slot) = next_slot() else { return };
-    let (app, pid_tgid) = (whose as u32, whose >> 32 << 32);
-    let rport = u32::from_be(ctx.remote_port());
-    let state = SOCKET_ACCEPTED;
-    register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0 });
-}
-
 /// Local and remote address of a sock_ops call.
 #[inline(always)]
-fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
+pub fn addresses(ctx: &SockOpsContext) -> (Addr, Addr) {
     let o: *mut bpf_sock_ops = ctx.ops;
     // SAFETY: readable context fields, one by one as in `on_connect6`.
     unsafe {
@@ -267,7 +283,7 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let rport = u32::from_be(ctx.remote_port());
     name(socket, IPPROTO_TCP, laddr, lport);
     opened(cookie, socket, IPPROTO_TCP, laddr);
-    recognise(cookie, (laddr, lport), (raddr, rport));
+    recognise(cookie, (laddr, lport), (raddr, rport), socket.state & SOCKET_HOME);
     // Failure leaves the socket without close events; the report then shows it as open.
     let _ = ctx.set_cb_flags(STATE_CB_FLAG);
     addressed(KIND_BOUND, cookie, socket, IPPROTO_TCP, (laddr, lport), raddr);
@@ -278,13 +294,13 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
 
 /// From here on packets of a TCP socket are recognised both ways.
 #[inline(always)]
-pub fn recognise(cookie: u64, local: (Addr, u32), remote: (Addr, u32)) {
+pub fn recognise(cookie: u64, local: (Addr, u32), remote: (Addr, u32), network: u32) {
     let tuple = Tuple {
         saddr: remote.0,
         daddr: local.0,
         sport: remote.1 as u16,
         dport: local.1 as u16,
-        proto: IPPROTO_TCP as u32,
+        proto: IPPROTO_TCP as u32 | network,
     };
     if TUPLES.insert(tuple, cookie, 0).is_err() {
         emit::count(Global::SocketsFull, 1);

@@ -11,6 +11,7 @@
 
 mod atomic;
 mod capture;
+mod children;
 mod classify;
 mod ctx;
 mod datagram;
@@ -20,6 +21,7 @@ mod fq;
 mod judge;
 mod learn;
 mod line;
+mod listen;
 mod maps;
 mod marker;
 mod memory;
@@ -39,28 +41,51 @@ use aya_ebpf::programs::{
     SockOpsContext, TcContext,
 };
 use fault_common::rule::Direction;
+use fault_common::table::SOCKET_HOME;
 
 /// Length of an Ethernet header; devices without one (tun, wireguard) use the `_l3` programs.
 const ETH_HLEN: u32 = 14;
 
 #[classifier]
 pub fn egress_l2(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN)
+    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN, 0)
 }
 
 #[classifier]
 pub fn ingress_l2(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN)
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, 0)
 }
 
 #[classifier]
 pub fn egress_l3(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Egress, 0)
+    packet::on_packet(&ctx, Direction::Egress, 0, 0)
 }
 
 #[classifier]
 pub fn ingress_l3(ctx: TcContext) -> i32 {
-    packet::on_packet(&ctx, Direction::Ingress, 0)
+    packet::on_packet(&ctx, Direction::Ingress, 0, 0)
+}
+
+// The same in the run's second network namespace.
+
+#[classifier]
+pub fn egress_l2_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Egress, ETH_HLEN, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn ingress_l2_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn egress_l3_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Egress, 0, SOCKET_HOME)
+}
+
+#[classifier]
+pub fn ingress_l3_home(ctx: TcContext) -> i32 {
+    packet::on_packet(&ctx, Direction::Ingress, 0, SOCKET_HOME)
 }
 
 /// On the delay line's device.
@@ -128,6 +153,18 @@ pub fn take_in(_ctx: TcContext) -> i32 {
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn found_state(ctx: BtfTracePointContext) -> i32 {
     found::on_state(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn child_forked(ctx: BtfTracePointContext) -> i32 {
+    children::on_fork(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn child_exited(ctx: BtfTracePointContext) -> i32 {
+    children::on_exit(&ctx);
     0
 }
 

@@ -7,8 +7,9 @@ use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, MAX_APPS, MAX_EXEMPT, MAX_LISTENERS,
-    MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, Listener, MAX_APPS, MAX_EXEMPT,
+    MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector,
+    SelectorState, SocketEntry, Tuple,
 };
 
 // Load-time values. Each has an initial value of its own: equal constants are merged in
@@ -49,6 +50,17 @@ pub static SNAPLEN: Global<u32> = Global::new(0xfa01_0009);
 /// How many of them: of those that were lost, and again of the others.
 #[unsafe(no_mangle)]
 pub static CAPTURE_MAX: Global<u32> = Global::new(0xfa01_000a);
+
+/// Cookie of the network namespace whose sockets are observed; 0: of any. The packet programs hang on its
+/// interfaces (and those of `HOME`) only, and another one may have the same tuples.
+#[unsafe(no_mangle)]
+pub static NETNS: Global<u64> = Global::new(0xfa01_000a_fa01_000a);
+/// Cookie of a second network namespace, that of the apps that the run starts; 0: there is none.
+#[unsafe(no_mangle)]
+pub static HOME: Global<u64> = Global::new(0xfa01_000b_fa01_000b);
+/// A bit for each app of which accepted connections are selected.
+#[unsafe(no_mangle)]
+pub static ACCEPTING: Global<u64> = Global::new(0xfa01_0009_fa01_0009);
 
 // Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
 
@@ -106,14 +118,20 @@ pub static CHAIN_TABLE: Array<Chain> = Array::with_max_entries(CHAINS, 0);
 /// cgroup id -> app index. Written by the controller.
 #[map]
 pub static APPS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_APPS, 0);
-/// Process id -> app index, of processes that are attached to. Written by the controller, which takes
-/// a process out when it ends.
+/// Process id -> app index, of processes that are attached to, with `WITH_CHILDREN` if their children are the app's
+/// too. Written by the controller, which takes a process out when it ends, and by `children`.
 #[map]
-pub static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_APPS, 0);
-/// Listening address (all zero: any) and port of an app that is attached to -> its process << 32 | app index.
-/// Written by the controller. A handshake ends in no process's context: only the address tells whose it is.
+pub static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+/// Listening address (all zero: any) and port -> whose. A handshake ends in no process's context: only the address
+/// tells whose it is. Written by listen() and, for what listens already, by the controller.
 #[map]
-pub static LISTENERS: HashMap<RemoteKey, u64> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+pub static LISTENERS: HashMap<RemoteKey, Listener> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+/// Cookie of a socket that begins to listen -> its process << 32 | app index, until its address is known.
+#[map]
+pub static LISTENS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_LISTENERS, 0);
+/// Cookie of a listening socket -> its key above.
+#[map]
+pub static LISTENING: HashMap<u64, RemoteKey> = HashMap::with_max_entries(MAX_LISTENERS, 0);
 /// The open socket that is to be taken in. Written by the controller.
 #[map]
 pub static FOUND: Array<Found> = Array::with_max_entries(1, 0);

@@ -38,11 +38,12 @@ const JUDGED_MASK: u32 = 0xfffc;
 /// sure).
 const LOOPBACK_IFINDEX: u32 = 1;
 
-/// Judges a packet whose link layer header has `l2` bytes.
+/// Judges a packet whose link layer header has `l2` bytes, on an interface of the run's network namespace (0) or of
+/// the second one (`SOCKET_HOME`).
 #[inline(always)]
-pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
+pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32, network: u32) -> i32 {
     let skb = Skb::new(ctx);
-    let Some(mut owned) = classify::owner(skb, dir, l2) else { return TC_ACT_UNSPEC };
+    let Some(mut owned) = classify::owner(skb, dir, l2, network) else { return TC_ACT_UNSPEC };
     if already_judged(skb, dir) {
         return TC_ACT_UNSPEC;
     }
@@ -65,7 +66,10 @@ pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32) -> i32 {
             count(Global::Unstalled, 1);
         }
     }
-    if judgement.verdict == Verdict::Line
+    if judgement.verdict == Verdict::Line && network != 0 {
+        // The line is in the other one. A scenario that wants this is refused.
+        count(Global::LineGone, 1);
+    } else if judgement.verdict == Verdict::Line
         && let Some(code) = into_the_line(skb, &owned, line::way(dir, l2), &judgement)
     {
         // What becomes of it the line will tell.

@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod line;
 mod mount;
+pub mod netns;
 pub mod outcome;
 pub mod plan;
 pub mod report;

@@ -1,5 +1,7 @@
 //! What has to come from the distribution.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,6 +21,8 @@ enum Proof {
     Program(&'static str),
     Header(&'static str),
     File(&'static str),
+    /// A program of which each version has a folder of its own: where those are, and where it is in them.
+    Versioned(&'static str, &'static str),
 }
 
 /// Everything but the compiler: libbpf-sys builds C against libelf and zlib, tests use `ip`.
@@ -38,6 +42,21 @@ pub const TESTS: [Package; 4] = [
     Package { name: "busybox-static", proof: Proof::Program("busybox") },
     Package { name: "tcpdump", proof: Proof::Program("tcpdump") },
     Package { name: "tshark", proof: Proof::Program("tshark") },
+];
+
+/// Programs that nobody here wrote, which `root_programs` breaks the connections of, with their servers.
+pub const PROGRAMS: [Package; 7] = [
+    Package { name: "redis-server", proof: Proof::Program("redis-server") },
+    Package { name: "redis-tools", proof: Proof::Program("redis-cli") },
+    Package { name: "postgresql", proof: Proof::Versioned("/usr/lib/postgresql", "bin/postgres") },
+    Package { name: "postgresql-client", proof: Proof::Program("psql") },
+    Package { name: "nginx", proof: Proof::Program("nginx") },
+    Package { name: "curl", proof: Proof::Program("curl") },
+    // Of the distribution's Python, /usr/bin/python3: another one need not look there.
+    Package {
+        name: "python3-websockets",
+        proof: Proof::File("/usr/lib/python3/dist-packages/websockets/__init__.py"),
+    },
 ];
 
 /// What `vm-test` needs besides: QEMU, and what kernels are fetched and packed with.
@@ -67,6 +86,8 @@ impl Package {
                 .iter()
                 .any(|dir| Path::new(dir).join(name).is_file()),
             Proof::File(path) => Path::new(path).is_file(),
+            Proof::Versioned(dir, below) => fs::read_dir(dir)
+                .is_ok_and(|all| all.flatten().any(|version| version.path().join(below).is_file())),
         }
     }
 }
@@ -105,21 +126,45 @@ impl Apt {
             return Err(unable().into());
         }
         let raise = Raise::find("installing packages").map_err(|_no_root| unable())?;
+        let quiet = quiet()?;
         if !self.updated {
-            exec::run(apt(raise).arg("update")).context("apt-get update failed")?;
+            exec::run(apt(raise, &quiet).arg("update")).context("apt-get update failed")?;
             self.updated = true;
         }
-        exec::run(apt(raise).args(["install", "--yes", "--no-install-recommends"]).args(names))
-            .map_err(|error| Unable(format!("{error:#}; {}", by_hand(names))).into())
+        exec::run(
+            apt(raise, &quiet).args(["install", "--yes", "--no-install-recommends"]).args(names),
+        )
+        .map_err(|error| Unable(format!("{error:#}; {}", by_hand(names))).into())
     }
 }
 
-/// apt-get that asks nothing. Its talk goes to stderr: stdout is for results.
-fn apt(raise: Raise) -> Command {
+/// apt-get that asks nothing and starts no service. Its talk goes to stderr: stdout is for results.
+fn apt(raise: Raise, path: &str) -> Command {
     let mut command = raise.command("env");
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--option", path]);
     command.stdout(std::io::stderr());
     command
+}
+
+/// What packages start their services with (invoke-rc.d(8), deb-systemd-invoke(1p)): by name, so that who comes first in
+/// the PATH of dpkg is asked, which apt sets (apt.conf(5)). The usual /usr/sbin/policy-rc.d would be the machine's, and stay there if we are killed.
+const STARTERS: [&str; 2] = ["invoke-rc.d", "deb-systemd-invoke"];
+const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An option of apt with which no service is started: the tests start their own servers.
+fn quiet() -> Result<String> {
+    let dir = crate::cargo::target_dir()?.join("starts-nothing");
+    let make = || -> std::io::Result<()> {
+        fs::create_dir_all(&dir)?;
+        for name in STARTERS {
+            let path = dir.join(name);
+            fs::write(&path, "#!/bin/sh\nexit 0\n")?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
+    };
+    make().with_context(|| format!("cannot write into {}", dir.display()))?;
+    Ok(format!("DPkg::Path={}:{SYSTEM}", dir.display()))
 }
 
 #[cfg(test)]
@@ -132,6 +177,8 @@ mod tests {
         assert!(!absent.is_here());
         assert!(!Package { name: "x", proof: Proof::Header("no/such/header.h") }.is_here());
         assert!(Package { name: "x", proof: Proof::Program("sh") }.is_here());
+        assert!(Package { name: "x", proof: Proof::Versioned("/", "bin/env") }.is_here());
+        assert!(!Package { name: "x", proof: Proof::Versioned("/", "bin/nothing") }.is_here());
     }
 
     #[test]

@@ -47,6 +47,14 @@ pub fn ensure_tests() -> Result<()> {
     system_packages(&mut Apt::new(), &packages::TESTS)
 }
 
+/// Installs what only privileged tests on this machine need: programs to break the connections of.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_programs() -> Result<()> {
+    system_packages(&mut Apt::new(), &packages::PROGRAMS)
+}
+
 /// Installs what only `vm-test` needs.
 ///
 /// # Errors

@@ -29,6 +29,9 @@ pub struct Args {
 /// Runs the tests; both halves, even when the first fails, so that one run tells everything.
 pub fn command(args: &Args) -> Result<()> {
     setup::ensure_tests()?;
+    if !args.unit {
+        setup::ensure_programs()?;
+    }
     build::command(&build::Args::default())?;
     let names = targets(&cargo::root()?.join("fault-user/tests"))?;
     let (root, plain): (Vec<_>, Vec<_>) =

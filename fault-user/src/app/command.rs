@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use tokio::process::{Child, Command};
 
 use super::cgroup::AppCgroup;
 use super::user::{self, Identity};
 use super::{AppError, Supervisor};
+use crate::netns::Netns;
 
 impl Supervisor {
     /// Starts a command of a step: as the invoking user, in `cwd`, its output in `log`.
@@ -22,16 +24,18 @@ impl Supervisor {
         let copy = file.try_clone().map_err(AppError::io(what()))?;
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).current_dir(cwd).stdin(Stdio::null()).stdout(file).stderr(copy);
-        settle(&mut command, &self.commands, user::resolve("exec", None)?.as_ref())?;
+        let user = user::resolve("exec", None)?;
+        settle(&mut command, &self.commands, self.home.as_ref(), user.as_ref())?;
         command.spawn().map_err(AppError::io(what()))
     }
 }
 
-/// Makes the command join the cgroup, take a process group of its own (Ctrl-C is the controller's
-/// to handle) and become the user: in this order, for the first needs privileges.
+/// Makes the command join the cgroup, go home, take a process group of its own (Ctrl-C is the controller's
+/// to handle) and become the user: in this order, for the first two need privileges.
 pub(super) fn settle(
     command: &mut Command,
     cgroup: &AppCgroup,
+    home: Option<&Arc<Netns>>,
     identity: Option<&Identity>,
 ) -> Result<(), AppError> {
     if let Some(identity) = identity {
@@ -39,13 +43,14 @@ pub(super) fn settle(
         command.env("LOGNAME", &identity.name);
     }
     let procs = cgroup.procs()?;
-    let identity = identity.cloned();
+    let (home, identity) = (home.cloned(), identity.cloned());
     command.process_group(0);
-    // SAFETY: between fork and exec only a write to an open descriptor and the set*id calls are
-    // made; the groups were looked up before the fork.
+    // SAFETY: between fork and exec only a write to an open descriptor, setns and the set*id
+    // calls are made; the groups were looked up before the fork.
     unsafe {
         command.pre_exec(move || {
             (&procs).write_all(b"0")?;
+            home.as_ref().map_or(Ok(()), |home| home.enter())?;
             identity.as_ref().map_or(Ok(()), become_user)
         });
     }

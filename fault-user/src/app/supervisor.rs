@@ -20,6 +20,7 @@ use super::stopping::Stopping;
 use super::user::{self, Identity};
 use super::{AppError, Attached, command, tail};
 use crate::clock;
+use crate::netns::Netns;
 use crate::scenario::model::{self, App, OutcomeSource};
 
 /// Lines that may wait for the controller; an app that writes faster waits as well.
@@ -80,6 +81,8 @@ pub struct Supervisor {
     /// with the run and their connections are nobody's.
     pub(super) commands: AppCgroup,
     pub(super) commands_stopping: Stopping,
+    /// Where what is started begins, if this thread is in another network namespace.
+    pub(super) home: Option<Arc<Netns>>,
     events: mpsc::Sender<AppEvent>,
 }
 
@@ -130,7 +133,12 @@ impl Supervisor {
         });
         let apps = apps.collect::<Result<_, AppError>>()?;
         let (commands, commands_stopping) = (cgroup.app(COMMANDS)?, Stopping::default());
-        Ok((Self { apps, commands, commands_stopping, events }, receiver))
+        Ok((Self { apps, commands, commands_stopping, home: None, events }, receiver))
+    }
+
+    /// Lets apps and commands begin in this network namespace instead of that of the thread that starts them.
+    pub fn start_in(&mut self, home: Arc<Netns>) {
+        self.home = Some(home);
     }
 
     /// cgroup id of an app.
@@ -171,7 +179,8 @@ impl Supervisor {
     pub fn start(&mut self, app: usize) -> Result<u32, AppError> {
         let managed = &mut self.apps[app];
         managed.may_start()?;
-        let mut child = managed.command()?.spawn().map_err(|source| AppError::Start {
+        let command = managed.command(self.home.as_ref());
+        let mut child = command?.spawn().map_err(|source| AppError::Start {
             app: managed.spec.name.clone(),
             program: managed.spec.command[0].clone(),
             cwd: managed.spec.cwd.display().to_string(),
@@ -315,7 +324,7 @@ impl Managed {
         Ok(())
     }
 
-    fn command(&self) -> Result<Command, AppError> {
+    fn command(&self, home: Option<&Arc<Netns>>) -> Result<Command, AppError> {
         let mut command = Command::new(&self.spec.command[0]);
         command.args(&self.spec.command[1..]).current_dir(&self.spec.cwd);
         command.stdin(Stdio::null());
@@ -327,7 +336,7 @@ impl Managed {
                 Stream::Stderr => command.stderr(end),
             };
         }
-        command::settle(&mut command, &self.cgroup, self.identity.as_ref())?;
+        command::settle(&mut command, &self.cgroup, home, self.identity.as_ref())?;
         // After what the user brings: the scenario has the last word.
         command.envs(&self.spec.env);
         Ok(command)

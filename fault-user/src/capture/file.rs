@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -35,6 +36,25 @@ pub struct Link {
     pub name: String,
     /// Whether its packets begin with an Ethernet header (those of `lo` do); else with IP.
     pub ethernet: bool,
+}
+
+impl Link {
+    /// The interfaces of a run in two network namespaces. A packet tells the index alone, and each
+    /// namespace counts for itself: an index that both have bears both names.
+    pub fn of_two(first: BTreeMap<u32, Self>, second: BTreeMap<u32, Self>) -> BTreeMap<u32, Self> {
+        let mut all = first;
+        for (index, link) in second {
+            match all.entry(index) {
+                Entry::Vacant(free) => drop(free.insert(link)),
+                Entry::Occupied(mut taken) if taken.get().name != link.name => {
+                    let name = &mut taken.get_mut().name;
+                    *name = format!("{name} or {}", link.name);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        all
+    }
 }
 
 /// What stands in a file.

@@ -2,10 +2,11 @@
 //! with which a stall is lifted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fault_common::event::tcp;
 use fault_common::rule::Direction;
-use fault_common::table::{self, LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS};
+use fault_common::table::{self, LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS, SOCKET_HOME};
 
 use super::RunError;
 use super::prepare::Stage;
@@ -15,7 +16,10 @@ use crate::act::{self, ActError, Connection, LastSegment, Protocol, RawSender};
 use crate::kernel::Kernel;
 use crate::ledger::entry::{Entry, What as Happened};
 use crate::line::Reached;
+use crate::netns::Netns;
 use crate::plan::{RuleId, Side, What};
+
+const ENTER: &str = "enter another network namespace";
 
 /// What these faults have done.
 #[derive(Debug, Default)]
@@ -32,9 +36,13 @@ pub struct Actions {
     pub unsure: Vec<resets::Unsure>,
 }
 
-/// Raw sockets whose packets the programs let pass.
-pub fn sender(kernel: &mut Kernel) -> Result<RawSender, RunError> {
-    let sender = RawSender::open(None)?;
+/// Raw sockets whose packets the programs let pass, in a network namespace (`None`: that of this thread).
+pub fn sender(kernel: &mut Kernel, netns: Option<&Arc<Netns>>) -> Result<RawSender, RunError> {
+    let open = || RawSender::open(None);
+    let sender = match netns {
+        Some(netns) => netns.within(open).map_err(RunError::io(ENTER))??,
+        None => open()?,
+    };
     for cookie in sender.cookies()? {
         kernel.exempt(cookie)?;
     }
@@ -116,18 +124,17 @@ fn reset(
 ) -> bool {
     let Some((slot, connection)) = connection(stage, state, cookie) else { return false };
     let connection = limit.map_or(connection, |reached| at_limit(connection, reached));
+    let sender = sender_of(stage, cookie);
     let mut sent = [0u64; 2];
     let mut tried = Ok(());
     if matches!(side, Side::Peer | Side::Both) && connection.received.is_some() {
         // First: the peer's answer to a reset of ours would find the local socket gone.
-        tried = tried.and(
-            stage.sender.reset_peer(&connection).map(|_| sent[Direction::Egress as usize] += 1),
-        );
+        tried = tried
+            .and(sender.reset_peer(&connection).map(|_| sent[Direction::Egress as usize] += 1));
     }
     if matches!(side, Side::Local | Side::Both) {
-        tried = tried.and(
-            stage.sender.reset_local(&connection).map(|_| sent[Direction::Ingress as usize] += 1),
-        );
+        tried = tried
+            .and(sender.reset_local(&connection).map(|_| sent[Direction::Ingress as usize] += 1));
     }
     let ok = note(state, "reset", cookie, tried) && sent != [0, 0];
     if ok {
@@ -153,7 +160,14 @@ pub(super) fn at_limit(mut connection: Connection, reached: Reached) -> Connecti
 
 fn abort(stage: &Stage, state: &mut State<'_>, cookie: u64) -> bool {
     let Some((_, connection)) = connection(stage, state, cookie) else { return false };
-    match act::destroy(&connection) {
+    let destroyed = match &stage.home {
+        Some(home) if is_at_home(stage, cookie) => {
+            let entered = home.within(|| act::destroy(&connection));
+            entered.unwrap_or_else(|source| Err(ActError::System { what: ENTER, source }))
+        }
+        _ => act::destroy(&connection),
+    };
+    match destroyed {
         // It was quicker.
         Err(ActError::Gone { .. }) => false,
         other => note(state, "abort", cookie, other),
@@ -164,15 +178,29 @@ fn open_window(stage: &Stage, state: &mut State<'_>, cookie: u64, direction: Dir
     let Some((_, connection)) = connection(stage, state, cookie) else { return };
     let opened = match direction {
         Direction::Egress if connection.sent.is_some() => {
-            stage.sender.open_window_to_peer(&connection).map(drop)
+            sender_of(stage, cookie).open_window_to_peer(&connection).map(drop)
         }
         Direction::Ingress if connection.received.is_some() => {
-            stage.sender.open_window_to_local(&connection).map(drop)
+            sender_of(stage, cookie).open_window_to_local(&connection).map(drop)
         }
         // No segment of that direction has been seen, so none was stalled.
         _ => Ok(()),
     };
     note(state, "lift the stall of", cookie, opened);
+}
+
+/// Whether the socket is in the run's second network namespace.
+fn is_at_home(stage: &Stage, cookie: u64) -> bool {
+    // A failure is told by `connection`, which reads the same.
+    stage.kernel.socket(cookie).ok().flatten().is_some_and(|s| s.state & SOCKET_HOME != 0)
+}
+
+/// Who sends packets where the socket is.
+pub(super) fn sender_of(stage: &Stage, cookie: u64) -> &RawSender {
+    match &stage.home_sender {
+        Some(sender) if is_at_home(stage, cookie) => sender,
+        _ => &stage.sender,
+    }
 }
 
 /// A failure of one of these is the run's: the fault did not happen.

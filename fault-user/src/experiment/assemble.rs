@@ -1,6 +1,7 @@
 //! Everything a run has found out -> the report.
 
 use fault_common::rule::Direction;
+use fault_common::table::MAX_PROCESSES;
 
 use super::Options;
 use super::captured;
@@ -185,6 +186,13 @@ fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &C
         state.failures.push(format!(
             "{} sockets were opened that there was no room to observe",
             counted.sockets_full
+        ));
+    }
+    if counted.processes_full > 0 {
+        state.failures.push(format!(
+            "{} children of attached processes were forked that there was no room to follow (at most {MAX_PROCESSES}): \
+             attach by `cgroup`",
+            counted.processes_full
         ));
     }
     note_line(state, counted);

@@ -22,6 +22,7 @@ pub struct Counted {
     pub recorded: u64,
     pub lease_expired: u64,
     pub sockets_full: u64,
+    pub processes_full: u64,
     /// Packets that went past the delay line, for it was gone.
     pub line_gone: u64,
     /// Packets whose window a stall could not rewrite.
@@ -58,6 +59,7 @@ impl Counted {
             recorded: totals.get(Global::EventsRecorded) + tally.map_or(0, |t| t.events),
             lease_expired: totals.get(Global::LeaseExpired),
             sockets_full: totals.get(Global::SocketsFull),
+            processes_full: totals.get(Global::ProcessesFull),
             line_gone: totals.get(Global::LineGone),
             unstalled: totals.get(Global::Unstalled),
             ..Self::default()

@@ -17,7 +17,7 @@ use crate::app::{AppEvent, Supervisor};
 use crate::capture::Link;
 use crate::chain::told;
 use crate::clock;
-use crate::kernel::Batch;
+use crate::kernel::{Batch, Network};
 use crate::ledger::lines::{Armed, ArmedChain};
 use crate::line::{LineError, Reached};
 use crate::plan::{RuleId, Stack, Via};
@@ -38,7 +38,7 @@ const AFTER_STOP: Duration = Duration::from_millis(500);
 pub enum Input {
     App(AppEvent),
     Events(Batch),
-    Interface(Change),
+    Interface(Network, Change),
     /// The line wants a connection to be reset.
     Reset(Reached),
     Deadline,
@@ -56,7 +56,8 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         }
         Some(event) = stage.app_events.recv() => Input::App(event),
         Some(batch) = stage.batches.recv() => Input::Events(batch),
-        Some(change) = stage.interfaces.recv() => Input::Interface(change),
+        Some(change) = stage.interfaces.recv() => Input::Interface(Network::Run, change),
+        Some(change) = stage.home_interfaces.recv() => Input::Interface(Network::Home, change),
         Some(reached) = stage.reset_wanted.recv() => Input::Reset(reached),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
     };
@@ -88,24 +89,32 @@ pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
     match input {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(&batch, stage),
-        Input::Interface(change) => interface(change, stage, state),
+        Input::Interface(network, change) => interface(network, change, stage, state),
         Input::Reset(reached) => actions::limit_reached(stage, state, reached),
         Input::Stop(signal) => state.interrupted = Some(signal),
         Input::Deadline => {}
     }
 }
 
-fn interface(change: Change, stage: &mut Stage, state: &mut State<'_>) {
+fn interface(network: Network, change: Change, stage: &mut Stage, state: &mut State<'_>) {
     match change {
-        Change::Gone(index) => stage.kernel.forget_interface(index),
+        Change::Gone(index) => stage.kernel.forget_interface(network, index),
         Change::New(i) => {
-            if let Err(e) = stage.kernel.attach_interface(&i.name, i.index, i.ethernet) {
+            let attached = match (network, &stage.home) {
+                (Network::Home, Some(home)) => {
+                    stage.kernel.attach_at_home(home, &i.name, i.index, i.ethernet)
+                }
+                _ => stage.kernel.attach_interface(&i.name, i.index, i.ethernet),
+            };
+            if let Err(e) = attached {
                 // It may be gone again by now; if it is not, its packets are not faulted.
                 state.warnings.push(format!("interface {}: {}", i.name, told(&e)));
             }
             // The line's own device has no packets of its own.
-            if stage.kernel.interfaces().any(|index| index == i.index) {
-                stage.links.insert(i.index, Link { name: i.name, ethernet: i.ethernet });
+            if stage.kernel.interfaces().any(|at| at == (network, i.index)) {
+                let link = Link { name: i.name, ethernet: i.ethernet };
+                let known = std::mem::take(&mut stage.links);
+                stage.links = Link::of_two(known, [(i.index, link)].into());
             }
         }
     }

@@ -7,7 +7,10 @@ use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage};
 use rtnetlink::{MulticastGroup, new_multicast_connection};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+
+use crate::netns::Netns;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +32,24 @@ pub enum Change {
     Gone(u32),
 }
 
-/// Lists what there is and begins to watch; a change between the two is not lost.
+/// Lists what there is in a network namespace (`None`: that of this thread) and begins to watch; a change between the
+/// two is not lost.
 ///
 /// # Errors
-/// No netlink socket, or the kernel refuses the list.
-pub async fn watch() -> std::io::Result<(Vec<Interface>, mpsc::UnboundedReceiver<Change>)> {
-    let (connection, handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+/// No netlink socket, or the kernel refuses the list, or the way in.
+pub async fn watch(
+    netns: Option<&Netns>,
+) -> std::io::Result<(Vec<Interface>, mpsc::UnboundedReceiver<Change>)> {
+    // A netlink socket belongs to where it was made, whoever reads it.
+    let runtime = Handle::current();
+    let open = || {
+        let _on_the_runtime = runtime.enter();
+        new_multicast_connection(&[MulticastGroup::Link])
+    };
+    let (connection, handle, mut messages) = match netns {
+        Some(netns) => netns.within(open)??,
+        None => open()?,
+    };
     tokio::spawn(connection);
     let mut found = BTreeMap::new();
     let mut links = handle.link().get().execute();
@@ -85,7 +100,7 @@ mod tests {
     /// Reading links needs no privileges, and every namespace has lo.
     #[tokio::test]
     async fn lo_is_there_and_counts_as_ethernet() {
-        let (found, _changes) = watch().await.unwrap();
+        let (found, _changes) = watch(None).await.unwrap();
         let lo = found.iter().find(|i| i.name == "lo").expect("lo");
         assert!(lo.ethernet && lo.index == 1, "{lo:?}");
     }

@@ -41,7 +41,7 @@ use crate::report::OutDir;
 use crate::report::model::Report;
 use crate::scenario::Scenario;
 
-pub use attach::AttachError;
+pub use attach::{AttachError, Reach};
 pub use janitor::{Charge, tend};
 
 /// How a run is to be done.
@@ -122,7 +122,7 @@ impl RunError {
 /// A signal that ends the run early, once it comes: its number.
 pub type Stop = watch::Receiver<Option<i32>>;
 
-/// Does a run. The report tells how it went; `events.jsonl` and the apps' output are in `out`.
+/// Does a run, within `reach` ([`Reach::within`]). The report tells how it went; `events.jsonl` and the apps' output are in `out`.
 ///
 /// # Errors
 /// [`RunError`] when it could not begin; nothing has been started then and nothing is left.
@@ -131,8 +131,9 @@ pub async fn run(
     options: &Options,
     out: &OutDir,
     stop: Stop,
+    reach: Reach,
 ) -> Result<Report, RunError> {
-    let mut stage = prepare::prepare(scenario, options, out).await?;
+    let mut stage = prepare::prepare(scenario, options, out, reach).await?;
     let mut state = state::State::new(scenario, &stage, stop);
     if start::start_apps(&mut stage, &mut state).await {
         drive::drive(&mut stage, &mut state).await;

@@ -1,13 +1,14 @@
 //! Everything that must be in place before the first app starts.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fault_common::table::{MarkerEntry, MarkerSet};
+use fault_common::table::{MarkerEntry, MarkerSet, SEL_ACCEPT};
 use tokio::sync::mpsc;
 
+use super::attach::Reach;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
@@ -18,11 +19,13 @@ use crate::app::{AppEvent, Supervisor};
 use crate::capture::Link;
 use crate::kernel::{Batch, CaptureReader, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
+use crate::netns::{self, Netns};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Host, Remote};
 
+const IDENTIFY: &str = "identify a network namespace (SO_NETNS_COOKIE, Linux 5.14)";
 /// How many sockets a run can observe.
 const SLOTS: u32 = 4096;
 
@@ -35,12 +38,17 @@ pub struct Stage {
     pub links: BTreeMap<u32, Link>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
+    /// The same where the apps are that the run starts, if they are watched and elsewhere.
+    pub home_sender: Option<RawSender>,
+    /// Where that is.
+    pub home: Option<Arc<Netns>>,
     /// Limits that the line wants to end with resets.
     pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
+    pub home_interfaces: mpsc::UnboundedReceiver<Change>,
     pub remotes: Vec<Resolved>,
     pub plan: Plan,
     pub tier: Tier,
@@ -72,8 +80,10 @@ pub async fn prepare(
     scenario: &Scenario,
     options: &Options,
     out: &OutDir,
+    reach: Reach,
 ) -> Result<Stage, RunError> {
-    let targets = attach::find(scenario)?;
+    let Reach { targets, home, started, .. } = reach;
+    let watched = home.as_ref().filter(|_| started);
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -87,16 +97,20 @@ pub async fn prepare(
         hook: options.hook,
         snaplen: if scenario.capture.max > 0 { scenario.capture.snaplen } else { 0 },
         captures: scenario.capture.max,
+        netns: netns::cookie().map_err(RunError::io(IDENTIFY))?,
+        home: watched
+            .map_or(Ok(0), |home| home.within(netns::cookie)?)
+            .map_err(RunError::io(IDENTIFY))?,
         ..Setup::default()
     })?;
     if options.kernel_log > 0 {
         kernel.forward_logs()?;
     }
-    let remotes = resolve(scenario, &plan).await?;
+    let remotes = resolve(scenario, &plan, home.as_ref()).await?;
     register_remotes(&mut kernel, &remotes)?;
     let tier = kernel.attach_evidence(options.tier)?;
-    if !targets.is_empty() {
-        kernel.attach_found()?;
+    if !targets.is_empty() || plan.selectors.iter().any(|s| s.flags & SEL_ACCEPT != 0) {
+        kernel.watch_states()?;
     }
     kernel.check_known_socket()?;
     let (events, batches) = mpsc::unbounded_channel();
@@ -107,10 +121,16 @@ pub async fn prepare(
         .map_err(RunError::io("write the journal of this run and change the settings of lo"))?;
     let keeper = journal.keeper().map_err(RunError::io("open the journal of this run"))?;
     kernel.set_keeper(Box::new(keeper));
-    let (links, interfaces) = attach_interfaces(&mut kernel).await?;
+    let (links, interfaces) = attach_interfaces(&mut kernel, None).await?;
+    let (home_links, home_interfaces) = match watched {
+        Some(home) => attach_interfaces(&mut kernel, Some(home)).await?,
+        None => (BTreeMap::new(), mpsc::unbounded_channel().1),
+    };
+    let links = Link::of_two(links, home_links);
     let cgroup = RunCgroup::create(&name)?;
     attach_cgroups(&mut kernel, &cgroup, &targets)?;
-    let sender = Arc::new(actions::sender(&mut kernel)?);
+    let sender = Arc::new(actions::sender(&mut kernel, None)?);
+    let home_sender = watched.map(|home| actions::sender(&mut kernel, Some(home))).transpose()?;
     let (resets, reset_wanted) = mpsc::unbounded_channel();
     let line = match device {
         Some(device) => {
@@ -123,6 +143,7 @@ pub async fn prepare(
     std::fs::create_dir_all(&apps_dir)
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
+    home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
     attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
     let janitor = if options.janitor {
@@ -141,11 +162,14 @@ pub async fn prepare(
         links,
         batches,
         sender,
+        home_sender,
+        home,
         reset_wanted,
         kernel,
         supervisor,
         app_events,
         interfaces,
+        home_interfaces,
         remotes,
         plan,
         tier,
@@ -168,26 +192,41 @@ fn run_name() -> String {
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
 }
 
-async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
+async fn resolve(
+    scenario: &Scenario,
+    plan: &Plan,
+    home: Option<&Arc<Netns>>,
+) -> Result<Vec<Resolved>, RunError> {
     let mut resolved = Vec::new();
     for remote in &plan.remotes {
         let ips = match &remote.host {
             Host::Any => None,
             Host::Ip(ip) => Some(vec![ip.to_canonical()]),
-            Host::Name(name) => Some(lookup(scenario, remote, name).await?),
+            Host::Name(name) => Some(lookup(scenario, remote, name, home).await?),
         };
         resolved.push(Resolved { ips, port: remote.port });
     }
     Ok(resolved)
 }
 
-async fn lookup(scenario: &Scenario, remote: &Remote, name: &str) -> Result<Vec<IpAddr>, RunError> {
+/// Asks where flowfault was started, whose /etc/resolv.conf is read: a container's may lead nowhere from there.
+async fn lookup(
+    scenario: &Scenario,
+    remote: &Remote,
+    name: &str,
+    home: Option<&Arc<Netns>>,
+) -> Result<Vec<IpAddr>, RunError> {
     let error = |reason: String| {
         let of = scenario.flows.iter().find(|f| f.remote.as_ref() == Some(remote));
         let flow = of.map_or_else(String::new, |f| f.name.clone());
         RunError::Resolve { host: name.into(), flow, reason }
     };
-    let found = tokio::net::lookup_host((name, remote.port)).await;
+    let (asked, home) = ((name.to_owned(), remote.port), home.cloned());
+    let ask = move || match home {
+        Some(home) => home.within(|| asked.to_socket_addrs())?,
+        None => asked.to_socket_addrs(),
+    };
+    let found = tokio::task::spawn_blocking(ask).await.map_err(|e| error(e.to_string()))?;
     let mut ips: Vec<IpAddr> =
         found.map_err(|e| error(e.to_string()))?.map(|a| a.ip().to_canonical()).collect();
     ips.sort();
@@ -209,14 +248,19 @@ fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), Run
     Ok(())
 }
 
+/// Those of the run's network namespace, or of its second one.
 async fn attach_interfaces(
     kernel: &mut Kernel,
+    home: Option<&Arc<Netns>>,
 ) -> Result<(BTreeMap<u32, Link>, mpsc::UnboundedReceiver<Change>), RunError> {
-    let (found, changes) =
-        interfaces::watch().await.map_err(RunError::io("list the network interfaces"))?;
+    let watched = interfaces::watch(home.map(AsRef::as_ref)).await;
+    let (found, changes) = watched.map_err(RunError::io("list the network interfaces"))?;
     let mut links = BTreeMap::new();
     for Interface { index, name, ethernet } in found {
-        kernel.attach_interface(&name, index, ethernet)?;
+        match home {
+            Some(home) => kernel.attach_at_home(home, &name, index, ethernet)?,
+            None => kernel.attach_interface(&name, index, ethernet)?,
+        }
         links.insert(index, Link { name, ethernet });
     }
     Ok((links, changes))
@@ -228,7 +272,8 @@ fn attach_cgroups(
     run: &RunCgroup,
     targets: &[attach::Target],
 ) -> Result<(), RunError> {
-    let paths = targets.iter().map(|t| t.cgroup.clone()).chain([format!("/{}", run.name())]);
+    let paths =
+        targets.iter().flat_map(attach::Target::cgroups).chain([format!("/{}", run.name())]);
     for path in attach::covering(paths.collect()) {
         let directory = run.hierarchy().root().join(path.trim_start_matches('/'));
         let what = format!("open the cgroup {}", directory.display());
@@ -249,10 +294,17 @@ fn attach_apps(
     if targets.is_empty() {
         return Ok(());
     }
+    kernel.load_take_in()?;
+    if targets.iter().any(|t| t.children) {
+        kernel.follow_children()?;
+    }
     for target in &targets {
         match &target.process {
-            Some(process) => kernel.add_process(process.pid, target.app as u32)?,
+            Some(process) => kernel.add_process(process.pid, target.app as u32, target.children)?,
             None => kernel.add_app(target.cgroup_id, target.app as u32)?,
+        }
+        if target.children {
+            attach::add_descendants(kernel, target)?;
         }
     }
     attach::take_in(kernel, scenario, plan, &targets, SLOTS)?;

@@ -119,11 +119,12 @@ fn again(
 ) -> Result<(), ActError> {
     let exact = unsure.limit.filter(|_| unsure.looks < EXACT);
     let connection = exact.map_or(*connection, |reached| actions::at_limit(*connection, reached));
+    let sender = actions::sender_of(stage, unsure.cookie);
     if unsure.side == Side::Peer || unsure.limit.is_some() {
-        stage.sender.reset_peer(&connection)?;
+        sender.reset_peer(&connection)?;
     }
     if unsure.side != Side::Peer && open {
-        stage.sender.reset_local(&connection)?;
+        sender.reset_local(&connection)?;
     }
     Ok(())
 }

@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::netns::Netns;
 
 /// What lo needs so that packets to 127/8 and to the host's own addresses survive the delay line:
 /// they come back without the route that they were sent with, and would be martians
@@ -23,26 +24,22 @@ const NEEDED: &str = "1";
 pub struct Saved {
     path: PathBuf,
     value: String,
-    /// The network namespace that it belongs to: inode of /proc/self/ns/net.
+    /// The network namespace that it belongs to: inode of /proc/thread-self/ns/net.
     netns: u64,
 }
 
 impl Saved {
-    /// Writes the old value back.
+    /// Writes the old value back, in whatever network namespace it was. One that nobody can reach any more has gone
+    /// with its settings.
     ///
     /// # Errors
-    /// It cannot be written, or this process is in another network namespace.
+    /// It cannot be written.
     pub fn restore(&self) -> io::Result<()> {
-        if netns()? != self.netns {
-            let why = format!(
-                "{} belongs to another network namespace: run `flowfault clean` there, or write \
-                 {} into it",
-                self.path.display(),
-                self.value
-            );
-            return Err(io::Error::other(why));
+        let write = || fs::write(&self.path, &self.value);
+        if netns()? == self.netns {
+            return write();
         }
-        fs::write(&self.path, &self.value)
+        Netns::find(self.netns).map_or(Ok(()), |netns| netns.within(write)?)
     }
 
     /// Whether the other is the same setting, whatever its value.
@@ -80,7 +77,7 @@ fn to_save(now: Saved, others: &[Saved]) -> Option<Saved> {
 }
 
 fn netns() -> io::Result<u64> {
-    fs::metadata(Path::new("/proc/self/ns/net")).map(|m| m.ino())
+    Netns::current().map(|netns| netns.inode())
 }
 
 #[cfg(test)]
@@ -89,6 +86,18 @@ mod tests {
 
     fn saved(path: &str, value: &str, netns: u64) -> Saved {
         Saved { path: path.into(), value: value.into(), netns }
+    }
+
+    #[test]
+    fn a_setting_goes_back_in_its_own_namespace_or_is_gone_with_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), NEEDED).unwrap();
+        let at = |netns| Saved { path: file.path().into(), value: "0".into(), netns };
+        // No namespace has so small an inode (PROC_DYNAMIC_FIRST).
+        at(1).restore().unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), NEEDED);
+        at(netns().unwrap()).restore().unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "0");
     }
 
     #[test]

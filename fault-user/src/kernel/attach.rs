@@ -10,8 +10,10 @@ use aya::programs::{
 use fault_common::table::MarkerSet;
 
 use super::error::KernelError;
+use super::hooks::Network;
 use super::load::{load_packet_programs, packet_programs, typed};
 use super::{Kernel, Tier};
+use crate::netns::Netns;
 
 impl Kernel {
     /// Attaches the packet programs to an interface of this network namespace. Attaching twice
@@ -25,36 +27,67 @@ impl Kernel {
         ifindex: u32,
         ethernet: bool,
     ) -> Result<(), KernelError> {
+        self.attach_in(Network::Run, name, ifindex, ethernet)
+    }
+
+    /// The same for an interface of the run's second network namespace. By links only: filters would have to be taken
+    /// off in there.
+    ///
+    /// # Errors
+    /// Also if `home` cannot be entered, or the kernel has no TCX.
+    pub fn attach_at_home(
+        &mut self,
+        home: &Netns,
+        name: &str,
+        ifindex: u32,
+        ethernet: bool,
+    ) -> Result<(), KernelError> {
+        let attached = home.within(|| self.attach_in(Network::Home, name, ifindex, ethernet));
+        attached.map_err(|e| KernelError::filters(name, e))?
+    }
+
+    fn attach_in(
+        &mut self,
+        network: Network,
+        name: &str,
+        ifindex: u32,
+        ethernet: bool,
+    ) -> Result<(), KernelError> {
         // What comes out of the delay line has been judged on its way in.
         let is_line = self.line.as_ref().is_some_and(|(line, _)| *line == ifindex);
-        if is_line || self.hooks.has(ifindex) {
+        let at = (network, ifindex);
+        if (is_line && network == Network::Run) || self.hooks.has(at) {
             return Ok(());
         }
-        load_packet_programs(&mut self.ebpf, ethernet)?;
+        load_packet_programs(&mut self.ebpf, network, ethernet)?;
         let hooks = [TcAttachType::Egress, TcAttachType::Ingress];
-        let programs = packet_programs(ethernet).into_iter().zip(hooks);
+        let programs = packet_programs(network, ethernet).into_iter().zip(hooks);
         let mut links = Vec::with_capacity(hooks.len());
         for (program, hook) in programs {
-            match self.attach_to(program, name, ifindex, hook) {
+            let attached = match network {
+                Network::Run => self.attach_to(program, name, ifindex, hook),
+                Network::Home => self.attach_link(program, name, hook),
+            };
+            match attached {
                 Ok(link) => links.push(link),
                 Err(e) => {
-                    self.hooks.insert(ifindex, links);
-                    self.hooks.release(ifindex);
+                    self.hooks.insert(at, links);
+                    self.hooks.release(at);
                     return Err(e);
                 }
             }
         }
-        self.hooks.insert(ifindex, links);
+        self.hooks.insert(at, links);
         Ok(())
     }
 
     /// Forgets an interface that is gone; the kernel has detached the programs with it.
-    pub fn forget_interface(&mut self, ifindex: u32) {
-        self.hooks.release(ifindex);
+    pub fn forget_interface(&mut self, network: Network, ifindex: u32) {
+        self.hooks.release((network, ifindex));
     }
 
     /// Interfaces that have the packet programs.
-    pub fn interfaces(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn interfaces(&self) -> impl Iterator<Item = (Network, u32)> + '_ {
         self.hooks.interfaces()
     }
 

@@ -2,24 +2,20 @@
 //! 6.6). Unlike links they outlive this process: the lease ends their faults, and who cleans up
 //! has to know them.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 
 use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcError, TcHandle};
 use aya::programs::{Link as _, ProgramError, TcAttachType};
-use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
 use super::error::KernelError;
 use super::qdisc;
+use crate::netns::Netns;
 
 /// The first to see a packet; programs of others that share it come after the newest.
 const PRIORITY: u16 = 1;
 /// The upper byte of all our handles.
 const HANDLE: u32 = 0xf100_0000;
-const HERE: &str = "/proc/thread-self/ns/net";
 
 /// The filters of one run: all that is needed to take them off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +45,7 @@ impl Filters {
     pub(super) fn new() -> io::Result<Self> {
         let unique = fault_common::rng::mix(crate::clock::monotonic_ns()) as u32;
         let handle = HANDLE | (unique & 0x00ff_ffff);
-        Ok(Self { netns: fs::metadata(HERE)?.ino(), handle, qdiscs: Vec::new() })
+        Ok(Self { netns: Netns::current()?.inode(), handle, qdiscs: Vec::new() })
     }
 
     /// How a program is to be attached.
@@ -111,17 +107,11 @@ impl Filters {
     /// # Errors
     /// The kernel refuses to remove something.
     pub fn remove(&self) -> io::Result<()> {
-        if fs::metadata(HERE)?.ino() == self.netns {
+        if Netns::current()?.inode() == self.netns {
             return self.remove_here();
         }
-        let Some(netns) = find(self.netns) else { return Ok(()) };
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(netns, CloneFlags::CLONE_NEWNET)?;
-                self.remove_here()
-            });
-            inside.join().unwrap_or_else(|_| Err(io::Error::other("the cleaning thread panicked")))
-        })
+        let Some(netns) = Netns::find(self.netns) else { return Ok(()) };
+        netns.within(|| self.remove_here())?
     }
 
     fn remove_here(&self) -> io::Result<()> {
@@ -152,16 +142,4 @@ pub(super) fn detach(link: SchedClassifierLink) -> io::Result<()> {
         },
         Err(e) => Err(io::Error::other(e)),
     }
-}
-
-/// A way into the network namespace with this inode.
-fn find(inode: u64) -> Option<File> {
-    let named = fs::read_dir("/run/netns").into_iter().flatten().flatten().map(|e| e.path());
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let of_processes = processes.map(|e| e.path().join("ns/net"));
-    let is_it = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.ino() == inode);
-    let path = named.chain(of_processes).find(is_it)?;
-    // Opened and asked again: a process may be gone in between, and its number somebody else's.
-    let file = File::open(path).ok()?;
-    file.metadata().is_ok_and(|m| m.ino() == inode).then_some(file)
 }

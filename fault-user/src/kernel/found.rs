@@ -1,11 +1,11 @@
 //! Attaching to what runs: whose processes and listeners are whose, and the sockets that are open
 //! already.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use aya::maps::{Array, HashMap, MapError};
 use aya::programs::{BtfTracePoint, SchedClassifier, TestRun as _, TestRunOptions};
-use fault_common::table::{Found, RemoteKey, TAKEN_BEFORE, TAKEN_IN};
+use fault_common::table::{Found, Listener, RemoteKey, TAKEN_BEFORE, TAKEN_IN, WITH_CHILDREN};
 
 use super::Kernel;
 use super::error::KernelError;
@@ -27,30 +27,54 @@ pub enum Taken {
 }
 
 impl Kernel {
-    /// Loads what only attached apps need, and watches for the end of sockets that are taken in. Before the
-    /// first [`Self::take_in`].
+    /// Loads what only attached apps need. Before the first [`Self::take_in`].
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub fn load_take_in(&mut self) -> Result<(), KernelError> {
+        let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
+        program.load().map_err(|e| KernelError::program("take_in", &e))
+    }
+
+    /// Watches for the end of sockets that are taken in, and for who begins to listen.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub fn watch_states(&mut self) -> Result<(), KernelError> {
+        self.attach_tracepoint("found_state", "inet_sock_set_state")
+    }
+
+    /// Follows the children of processes that are added with them, from now on.
     ///
     /// # Errors
     /// The kernel refuses one of the programs.
-    pub fn attach_found(&mut self) -> Result<(), KernelError> {
-        let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
-        program.load().map_err(|e| KernelError::program("take_in", &e))?;
+    pub fn follow_children(&mut self) -> Result<(), KernelError> {
+        self.attach_tracepoint("child_forked", "sched_process_fork")?;
+        self.attach_tracepoint("child_exited", "sched_process_exit")
+    }
+
+    fn attach_tracepoint(
+        &mut self,
+        name: &'static str,
+        tracepoint: &str,
+    ) -> Result<(), KernelError> {
         let btf = self.btf.as_ref().ok_or(KernelError::Missing {
             feature: "BTF",
             since: "5.5 with CONFIG_DEBUG_INFO_BTF",
             remedy: "Use a distribution kernel",
         })?;
-        let wrap = |e: aya::programs::ProgramError| KernelError::program("found_state", &e);
-        let program: &mut BtfTracePoint = typed(&mut self.ebpf, "found_state")?;
-        program.load("inet_sock_set_state", btf).map_err(wrap)?;
+        let wrap = |e: aya::programs::ProgramError| KernelError::program(name, &e);
+        let program: &mut BtfTracePoint = typed(&mut self.ebpf, name)?;
+        program.load(tracepoint, btf).map_err(wrap)?;
         program.attach().map(drop).map_err(wrap)
     }
 
-    /// Says that this process is this app.
+    /// Says that this process is this app; with `children` those that it forks from now on are, too, and theirs.
     ///
     /// # Errors
     /// The table is full.
-    pub fn add_process(&mut self, pid: u32, app: u32) -> Result<(), KernelError> {
+    pub fn add_process(&mut self, pid: u32, app: u32, children: bool) -> Result<(), KernelError> {
+        let app = if children { app | WITH_CHILDREN } else { app };
         let mut map: HashMap<_, u32, u32> = HashMap::try_from(self.map_mut("PROCESSES")?)
             .map_err(KernelError::map("use the map PROCESSES"))?;
         map.insert(pid, app, 0).map_err(KernelError::map("register a process"))
@@ -69,24 +93,32 @@ impl Kernel {
         }
     }
 
-    /// Says that connections which `ip` (unspecified: any) accepts at this port are this app's; `pid` is the process
-    /// that they are told of.
+    /// Says that connections which are accepted at this address (unspecified: any) are this app's; `pid` is the
+    /// process that they are told of, `cookie` the listening socket.
     ///
     /// # Errors
     /// The table is full (1024 listeners).
     pub fn add_listener(
         &mut self,
-        ip: IpAddr,
-        port: u16,
+        cookie: u64,
+        at: SocketAddr,
         app: u32,
         pid: u32,
     ) -> Result<(), KernelError> {
-        let addr = if ip.is_unspecified() { [0; 4] } else { addr::words(ip) };
-        let mut map: HashMap<_, RemoteKey, u64> = HashMap::try_from(self.map_mut("LISTENERS")?)
-            .map_err(KernelError::map("use the map LISTENERS"))?;
-        let whose = u64::from(pid) << 32 | u64::from(app);
-        map.insert(RemoteKey { addr, port: port.into() }, whose, 0)
-            .map_err(KernelError::map("register a listener"))
+        let failed = || KernelError::map("register a listener");
+        let addr = if at.ip().is_unspecified() { [0; 4] } else { addr::words(at.ip()) };
+        let key = RemoteKey { addr, port: at.port().into() };
+        let mut sockets: HashMap<_, u64, RemoteKey> =
+            HashMap::try_from(self.map_mut("LISTENING")?).map_err(failed())?;
+        if sockets.get(&cookie, 0).is_ok() {
+            // It has begun to listen under the hooks' eyes.
+            return Ok(());
+        }
+        sockets.insert(cookie, key, 0).map_err(failed())?;
+        let mut map: HashMap<_, RemoteKey, Listener> =
+            HashMap::try_from(self.map_mut("LISTENERS")?).map_err(failed())?;
+        let others = map.get(&key, 0).map_or(0, |listener| listener.sockets);
+        map.insert(key, Listener { app, pid, sockets: others + 1 }, 0).map_err(failed())
     }
 
     /// Takes in a socket that is open: from now on its packets are recognised.

@@ -29,11 +29,20 @@ impl Hook {
     }
 }
 
+/// The network namespaces of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// The one that it is about, and whose thread it is.
+    Run,
+    /// That of the apps that it starts, if those that it attaches to are elsewhere.
+    Home,
+}
+
 /// What hangs where. Dropping it takes everything off.
 pub(super) struct Hooks {
     /// `None`: to be found out.
     hook: Option<Hook>,
-    links: HashMap<u32, Vec<SchedClassifierLink>>,
+    links: HashMap<(Network, u32), Vec<SchedClassifierLink>>,
     filters: Option<Filters>,
     keeper: Option<Box<dyn Keeper>>,
 }
@@ -44,23 +53,25 @@ impl Hooks {
         Self { hook: forced, links: HashMap::new(), filters: None, keeper: None }
     }
 
-    pub(super) fn has(&self, ifindex: u32) -> bool {
-        self.links.contains_key(&ifindex)
+    pub(super) fn has(&self, at: (Network, u32)) -> bool {
+        self.links.contains_key(&at)
     }
 
-    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = (Network, u32)> + '_ {
         self.links.keys().copied()
     }
 
-    pub(super) fn insert(&mut self, ifindex: u32, links: Vec<SchedClassifierLink>) {
-        self.links.insert(ifindex, links);
+    pub(super) fn insert(&mut self, at: (Network, u32), links: Vec<SchedClassifierLink>) {
+        self.links.insert(at, links);
     }
 
     /// Takes everything off an interface. What fails is told: nobody could act on it.
-    pub(super) fn release(&mut self, ifindex: u32) {
-        let links = self.links.remove(&ifindex).unwrap_or_default();
+    pub(super) fn release(&mut self, at: (Network, u32)) {
+        let (network, ifindex) = at;
+        let links = self.links.remove(&at).unwrap_or_default();
         links.into_iter().rev().for_each(|link| take_off(ifindex, link));
-        if let Some(Err(e)) = self.filters.as_mut().map(|f| f.release(ifindex))
+        if network == Network::Run
+            && let Some(Err(e)) = self.filters.as_mut().map(|f| f.release(ifindex))
             && e.raw_os_error() != Some(libc::ENODEV)
         {
             tracing::warn!("cannot take the clsact qdisc off interface {ifindex}: {e}");
@@ -71,11 +82,12 @@ impl Hooks {
     /// rest. While it were still there, it would tell of acknowledgements of bytes that nobody saw
     /// leave any more.
     pub(super) fn clear(&mut self) {
-        for (ifindex, links) in &mut self.links {
+        for ((_, ifindex), links) in &mut self.links {
             links.pop().into_iter().for_each(|link| take_off(*ifindex, link));
         }
-        let mut interfaces: Vec<u32> = self.interfaces().collect();
-        interfaces.extend(self.filters.as_ref().map(Filters::qdiscs).unwrap_or_default());
+        let mut interfaces: Vec<(Network, u32)> = self.interfaces().collect();
+        let qdiscs = self.filters.as_ref().map(Filters::qdiscs).unwrap_or_default();
+        interfaces.extend(qdiscs.into_iter().map(|ifindex| (Network::Run, ifindex)));
         interfaces.into_iter().for_each(|i| self.release(i));
     }
 }
@@ -129,6 +141,26 @@ impl Kernel {
             .map_err(|e| refused(program, name, &e))?;
         self.hooks.hook = Some(Hook::Clsact);
         Ok(link)
+    }
+
+    /// By TCX or not at all.
+    pub(super) fn attach_link(
+        &mut self,
+        program: &str,
+        name: &str,
+        direction: TcAttachType,
+    ) -> Result<SchedClassifierLink, KernelError> {
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        self.attach_with(program, name, direction, options)?.map_err(|e| {
+            if !is_no_tcx(&e) {
+                return KernelError::program(program, &e);
+            }
+            KernelError::Missing {
+                feature: "TCX (BPF links on interfaces), which flows in two network namespaces need",
+                since: "Linux 6.6",
+                remedy: "Leave out the flows and outcomes of the apps that the run starts",
+            }
+        })
     }
 
     fn filter_options(

@@ -7,10 +7,10 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::{SEL_REMOTE, Selector};
+use fault_common::table::{MAX_APPS, SEL_ACCEPT, SEL_REMOTE, Selector};
 
 use super::error::KernelError;
-use super::hooks::{Hook, Hooks};
+use super::hooks::{Hook, Hooks, Network};
 use super::{Kernel, btf};
 
 pub(super) static OBJECT: &[u8] =
@@ -43,6 +43,10 @@ pub struct Setup {
     /// Offsets of kernel fields that replace those of the kernel's BTF, by the name of the programs' value: for
     /// the test that wrong ones are found out.
     pub offsets: Vec<(&'static str, u32)>,
+    /// Cookie of the network namespace whose sockets are observed; 0: of any.
+    pub netns: u64,
+    /// Cookie of a second one; 0: there is none.
+    pub home: u64,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
 }
@@ -61,6 +65,8 @@ impl Default for Setup {
             snaplen: 0,
             captures: 0,
             offsets: Vec::new(),
+            netns: 0,
+            home: 0,
             hook: None,
         }
     }
@@ -120,6 +126,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let with_remote = |s: &&Selector| s.flags & SEL_REMOTE != 0;
     let udp_remotes = udp().filter(with_remote).fold(0u64, |bits, s| bits | 1 << (s.remote & 63));
     let udp_any = u32::from(udp().any(|s| !with_remote(&s)));
+    let accepting = accepting(&setup.selectors);
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -133,6 +140,9 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("CAPTURE_MAX", &setup.captures, true)
         .override_global("UDP_REMOTES", &udp_remotes, true)
         .override_global("UDP_ANY", &udp_any, true)
+        .override_global("NETNS", &setup.netns, true)
+        .override_global("HOME", &setup.home, true)
+        .override_global("ACCEPTING", &accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)
@@ -156,9 +166,15 @@ fn capture_ring(snaplen: u32) -> u32 {
     if snaplen == 0 { LEAST } else { (snaplen * PACKETS).next_power_of_two().min(MOST) }
 }
 
+/// A bit for each app of which accepted connections are selected.
+fn accepting(selectors: &[Selector]) -> u64 {
+    let accept = selectors.iter().filter(|s| s.flags & SEL_ACCEPT != 0);
+    accept.fold(0, |bits, s| bits | if s.app < MAX_APPS { 1 << s.app } else { u64::MAX })
+}
+
 /// Loads the programs that are not tied to an evidence tier.
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    load_packet_programs(ebpf, true)?;
+    load_packet_programs(ebpf, Network::Run, true)?;
     load_classifier(ebpf, "line_return")?;
     for name in ["connect4", "connect6"] {
         let program: &mut CgroupSockAddr = typed(ebpf, name)?;
@@ -171,17 +187,27 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
 }
 
 /// The packet programs, egress first: those for interfaces with an Ethernet header, or without.
-pub(super) const fn packet_programs(ethernet: bool) -> [&'static str; 2] {
-    if ethernet { ["egress_l2", "ingress_l2"] } else { ["egress_l3", "ingress_l3"] }
+pub(super) const fn packet_programs(network: Network, ethernet: bool) -> [&'static str; 2] {
+    match (network, ethernet) {
+        (Network::Run, true) => ["egress_l2", "ingress_l2"],
+        (Network::Run, false) => ["egress_l3", "ingress_l3"],
+        (Network::Home, true) => ["egress_l2_home", "ingress_l2_home"],
+        (Network::Home, false) => ["egress_l3_home", "ingress_l3_home"],
+    }
 }
 
 /// Loads them unless that has been done. The verifier takes a second for the four of them on a slow
-/// machine, and interfaces without an Ethernet header are rare: theirs are loaded with the first.
+/// machine, and interfaces without an Ethernet header are rare, as are runs in two network namespaces: theirs are
+/// loaded with the first.
 ///
 /// # Errors
 /// The verifier refuses one.
-pub(super) fn load_packet_programs(ebpf: &mut Ebpf, ethernet: bool) -> Result<(), KernelError> {
-    for name in packet_programs(ethernet) {
+pub(super) fn load_packet_programs(
+    ebpf: &mut Ebpf,
+    network: Network,
+    ethernet: bool,
+) -> Result<(), KernelError> {
+    for name in packet_programs(network, ethernet) {
         let program: &mut SchedClassifier = typed(ebpf, name)?;
         if program.fd().is_err() {
             program.load().map_err(|e| KernelError::program(name, &e))?;

@@ -33,7 +33,7 @@ pub use error::KernelError;
 pub use events::{Batch, EventReader};
 pub use filters::{Filters, Keeper};
 pub use found::Taken;
-pub use hooks::Hook;
+pub use hooks::{Hook, Network};
 pub use line::Shared;
 pub use load::Setup;
 pub use probe::{Check, probe};

@@ -7,6 +7,7 @@ use fault_common::rule::Direction;
 
 use super::Kernel;
 use super::error::KernelError;
+use super::hooks::Network;
 use super::load::{OBJECT, load_packet_programs, packet_programs, typed};
 
 /// Size of `struct __sk_buff` (uapi/linux/bpf.h), `hwtstamp` of Linux 5.16 included.
@@ -72,8 +73,8 @@ impl Kernel {
         packet: &[u8],
         context: &TestContext,
     ) -> Result<TestVerdict, KernelError> {
-        load_packet_programs(&mut self.ebpf, ethernet)?;
-        let name = packet_programs(ethernet)[dir as usize];
+        load_packet_programs(&mut self.ebpf, Network::Run, ethernet)?;
+        let name = packet_programs(Network::Run, ethernet)[dir as usize];
         let program: &mut SchedClassifier = typed(&mut self.ebpf, name)?;
         let mut output = vec![0; packet.len()];
         let ctx = context.sk_buff();
@@ -96,7 +97,10 @@ impl Kernel {
     /// # Errors
     /// The kernel does not tell.
     pub fn verified_instructions(&mut self) -> Result<Vec<(String, u32)>, KernelError> {
-        load_packet_programs(&mut self.ebpf, false)?;
+        for network in [Network::Run, Network::Home] {
+            load_packet_programs(&mut self.ebpf, network, true)?;
+            load_packet_programs(&mut self.ebpf, network, false)?;
+        }
         let mut counts = Vec::new();
         for (name, program) in self.ebpf.programs() {
             // Those of the evidence tiers are loaded when a tier is chosen.

@@ -74,6 +74,9 @@ pub struct App {
     pub name: String,
     /// What runs already and is attached to; `None`: the run starts `command`.
     pub attach: Option<Attach>,
+    /// Whether the children of the process that is attached to are the app's as well, and theirs: those that there are and
+    /// those to come. Default: no.
+    pub children: bool,
     /// Program and arguments; empty for an app that is attached to. Looked up in PATH when it has no slash,
     /// else relative to `cwd`.
     pub command: Vec<String>,
@@ -104,6 +107,8 @@ pub enum Attach {
     /// All processes in this cgroup and below: a path below the root of the cgroup2 hierarchy, or a name such as
     /// `x.service`.
     Cgroup(String),
+    /// All processes of the container or pod whose id begins so, in small letters: found by the name of its cgroup.
+    Container(String),
 }
 
 /// What an app's stdout and stderr are connected to.

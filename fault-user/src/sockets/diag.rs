@@ -1,8 +1,6 @@
 //! Dumps of the kernel's socket diagnosis (sock_diag(7)): the only file here that opens a socket.
 
-use std::fs::File;
 use std::io;
-use std::thread;
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
@@ -12,9 +10,9 @@ use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROT
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
 use netlink_packet_sock_diag::{SOCK_DIAG_BY_FAMILY, SockDiagMessage};
 use netlink_sys::{Socket as Netlink, protocols::NETLINK_SOCK_DIAG};
-use nix::sched::{CloneFlags, setns};
 
 use super::{Protocol, Socket, SocketsError, wire};
+use crate::netns::Netns;
 
 /// All sockets of TCP and UDP in this thread's network namespace, each once.
 ///
@@ -40,17 +38,9 @@ pub fn dump() -> Result<Vec<Socket>, SocketsError> {
 ///
 /// # Errors
 /// Also if the namespace cannot be entered.
-pub fn dump_in(namespace: &File) -> Result<Vec<Socket>, SocketsError> {
-    thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|e| {
-                SocketsError::system("enter another network namespace (CAP_SYS_ADMIN)")(e.into())
-            })?;
-            dump()
-        });
-        let panicked = |_| SocketsError::Answer { reason: "the thread that asked it died".into() };
-        inside.join().map_err(panicked)?
-    })
+pub fn dump_in(namespace: &Netns) -> Result<Vec<Socket>, SocketsError> {
+    let enter = SocketsError::system("enter another network namespace (CAP_SYS_ADMIN)");
+    namespace.within(dump).map_err(enter)?
 }
 
 fn open() -> Result<Netlink, SocketsError> {

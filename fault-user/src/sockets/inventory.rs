@@ -1,9 +1,7 @@
 //! One look at all sockets in reach: who holds them, and what is known of each.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use super::{
     Holders, Opened, Place, Selector, Socket, SocketsError, State, Target, age, diag, order,
     processes, selector,
 };
+use crate::netns::Netns;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -61,15 +60,13 @@ pub struct Inventory {
 /// privileges are missing for is no error, but told in the result.
 pub fn look(request: &Request) -> Result<Inventory, SocketsError> {
     let wanted = wanted(&request.targets)?;
-    let own = File::open("/proc/thread-self/ns/net")
-        .and_then(|file| file.metadata())
-        .map_err(SocketsError::system("look at this network namespace"))?;
-    let mut inventory = Inventory { namespace: own.ino(), ..Inventory::default() };
-    let others = namespaces(wanted.iter().flatten(), own.ino(), &mut inventory.missing);
-    let mut seen = sockets(own.ino(), &others, &mut inventory.missing)?;
+    let own = Netns::current().map_err(SocketsError::system("look at this network namespace"))?;
+    let mut inventory = Inventory { namespace: own.inode(), ..Inventory::default() };
+    let others = namespaces(wanted.iter().flatten(), own.inode(), &mut inventory.missing);
+    let mut seen = sockets(own.inode(), &others, &mut inventory.missing)?;
     let mut descriptors = processes::descriptors()?;
     if descriptors.complete && seen.iter().any(|(_, socket)| unheld(socket, &descriptors)) {
-        let again = sockets(own.ino(), &others, &mut Vec::new())?;
+        let again = sockets(own.inode(), &others, &mut Vec::new())?;
         let before = seen.len();
         settle(&mut seen, &again, &mut descriptors, processes::descriptors()?);
         inventory.vanished = before - seen.len();
@@ -103,12 +100,11 @@ fn namespaces<'a>(
     pids: impl Iterator<Item = &'a i32>,
     own: u64,
     missing: &mut Vec<String>,
-) -> BTreeMap<u64, File> {
+) -> BTreeMap<u64, Netns> {
     let (mut found, mut hidden) = (BTreeMap::new(), Vec::new());
     for pid in pids {
-        let namespace = File::open(format!("/proc/{pid}/ns/net"));
-        match namespace.and_then(|file| Ok((file.metadata()?.ino(), file))) {
-            Ok((inode, file)) if inode != own => drop(found.insert(inode, file)),
+        match Netns::of_process(*pid) {
+            Ok(other) if other.inode() != own => drop(found.insert(other.inode(), other)),
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => hidden.push(*pid),
             // Ours, or it has ended.
             _ => {}
@@ -126,12 +122,12 @@ fn namespaces<'a>(
 /// The sockets of all these namespaces. One that cannot be entered is told; our own has to answer.
 fn sockets(
     own: u64,
-    others: &BTreeMap<u64, File>,
+    others: &BTreeMap<u64, Netns>,
     missing: &mut Vec<String>,
 ) -> Result<Vec<(u64, Socket)>, SocketsError> {
     let mut all: Vec<(u64, Socket)> = diag::dump()?.into_iter().map(|s| (own, s)).collect();
-    for (namespace, file) in others {
-        match diag::dump_in(file) {
+    for (namespace, other) in others {
+        match diag::dump_in(other) {
             Ok(sockets) => all.extend(sockets.into_iter().map(|s| (*namespace, s))),
             Err(e) => {
                 let why = crate::chain::told(&e);

@@ -30,6 +30,7 @@ pub use holders::{Holder, Holders, Process};
 pub use inventory::{Flow, Inventory, Request, look};
 pub use opened::Opened;
 pub use order::Place;
+pub use processes::with_descendants;
 pub use selector::Selector;
 pub use socket::{Protocol, Socket, State};
 pub use target::Target;

@@ -108,14 +108,34 @@ fn cgroup_of(text: &str) -> String {
     path.unwrap_or_default().to_owned()
 }
 
+/// A process and all that descend from it, itself first. What is forked meanwhile may be missing.
+pub fn with_descendants(root: i32) -> Vec<i32> {
+    let parents: Vec<(i32, i32)> = pids()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .collect();
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(pid) = tree.get(next).copied() {
+        let children = parents.iter().filter(|(_, parent)| *parent == pid).map(|(child, _)| *child);
+        tree.extend(children.collect::<Vec<_>>());
+        next += 1;
+    }
+    tree
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+}
+
 /// This process and those that started it: a shell whose command line has the pattern is not meant by it.
 pub fn ourselves() -> BTreeSet<i32> {
     let mut line = BTreeSet::new();
     let mut pid = std::process::id() as i32;
     while pid > 1 && line.insert(pid) {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let parent = status.lines().find_map(|l| l.strip_prefix("PPid:")?.trim().parse().ok());
-        pid = parent.unwrap_or(0);
+        pid = parent(pid).unwrap_or(0);
     }
     line
 }
@@ -150,5 +170,8 @@ mod tests {
         assert!(ourselves().contains(&us));
         assert_eq!(process_of_thread(nix::unistd::gettid().as_raw()), Some(us));
         assert_eq!(one(i32::MAX), None);
+        let parent = nix::unistd::getppid().as_raw();
+        assert!(with_descendants(parent).starts_with(&[parent]));
+        assert!(with_descendants(parent).contains(&us) && !with_descendants(us).contains(&parent));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::capture::{Capture, Seen};
+use crate::support::netns::Netns;
 use crate::support::process::{Process, wait_for};
 use crate::support::{Lab, command, python, script};
 
@@ -59,8 +60,8 @@ impl Daemon {
 
     /// Where it listens.
     pub fn listens(&self) -> u64 {
-        let first = || serde_json::from_str::<Value>(self.process.stdout().lines().next()?).ok();
-        wait_for("a listener", SOON, || first()?["listens"].as_u64())
+        let port = |line: &str| serde_json::from_str::<Value>(line).ok()?["listens"].as_u64();
+        wait_for("a listener", SOON, || self.process.stdout().lines().find_map(port))
     }
 
     /// What it says once that fulfils a condition.
@@ -109,11 +110,15 @@ pub fn patient(lab: &Lab) {
 
 /// The peer of apps that connect: gives back what comes. Its port at the far end.
 pub fn echo(lab: &Lab) -> (Process, String) {
+    echo_at(lab, lab.far.as_ref().expect("a pair"), "10.77.0.2")
+}
+
+/// The same at this address.
+pub fn echo_at(lab: &Lab, netns: &Netns, ip: &str) -> (Process, String) {
     patient(lab);
-    let far = lab.far.as_ref().expect("a pair");
     let mut command = command(python(), &script("echo.py"));
-    command.arg("10.77.0.2");
-    let process = Process::start(command, far, &lab.path().join("echo"));
+    command.arg(ip);
+    let process = Process::start(command, netns, &lab.path().join("echo"));
     process.says("port ");
     let port = process.stdout().trim().trim_start_matches("port ").to_owned();
     (process, port)
@@ -136,8 +141,13 @@ pub struct Watched {
 
 /// Lets the app send, does `work`, and waits until all has come back.
 pub fn watch(lab: &Lab, daemon: &Daemon, work: impl FnOnce()) -> Watched {
+    watch_at(lab.far.as_ref().expect("a pair"), daemon, work)
+}
+
+/// The same, with the peer's end of the cable in this namespace.
+pub fn watch_at(netns: &Netns, daemon: &Daemon, work: impl FnOnce()) -> Watched {
     let before = daemon.quiet();
-    let capture = Capture::start(lab.far.as_ref().expect("a pair"));
+    let capture = Capture::start(netns);
     daemon.order("go");
     daemon.once("sending", |sending, _| sending);
     work();
@@ -171,37 +181,5 @@ impl Watched {
         let longest = times.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
         assert!(longest >= ms, "{longest} ms without a packet of {after:?}");
         assert!(after.retransmits > before.retransmits, "{before:?} {after:?}");
-    }
-}
-
-/// A place for a process: a cgroup that is removed at the end of the test.
-pub struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Makes one at the top of the hierarchy, and moves the process there.
-    pub fn with(pid: u32, name: &str) -> Self {
-        let hierarchy = fault_user::app::cgroup::Hierarchy::find().expect("there is cgroup2");
-        let path = hierarchy.root().join(name);
-        std::fs::create_dir(&path).expect("root may make cgroups");
-        let cgroup = Self(path);
-        std::fs::write(cgroup.path().join("cgroup.procs"), pid.to_string()).expect("it runs");
-        cgroup
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let above = self.0.parent().map(|root| root.join("cgroup.procs")).unwrap_or_default();
-        for pid in fault_user::app::cgroup::pids(&self.0) {
-            // It may have ended by now; if it has not, the cgroup cannot be removed, which is told.
-            let _ = std::fs::write(&above, pid.to_string());
-        }
-        if let Err(e) = std::fs::remove_dir(&self.0) {
-            eprintln!("cannot remove {}: {e}", self.0.display());
-        }
     }
 }

@@ -4,13 +4,19 @@
 //! What is unharmed, and what is not, a packet socket at the far end of the cable says, and the app itself.
 
 mod accepted;
+mod cgroup;
+mod children;
+mod containers;
 mod daemon;
+mod elsewhere;
 mod later;
+mod listeners;
 mod open;
 mod refusals;
 #[path = "../root_run/support/mod.rs"]
 #[expect(dead_code, reason = "shared with root_run, which needs more of it")]
 mod support;
+mod two;
 
 use fault_user::report::model::{FlowReport, Report};
 

@@ -1,6 +1,7 @@
 //! Sockets that were open before: one of two to the same port goes dark, and nothing else.
 
-use crate::daemon::{Cgroup, Daemon, connected, echo, watch};
+use crate::cgroup::Cgroup;
+use crate::daemon::{Daemon, connected, echo, watch};
 use crate::support::Lab;
 use crate::{OUTAGE, flow, run};
 

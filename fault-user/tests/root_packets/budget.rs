@@ -43,6 +43,8 @@ fn within_the_limit(kernel: &mut Kernel) {
         "ingress_l2",
         "egress_l3",
         "ingress_l3",
+        "egress_l2_home",
+        "ingress_l3_home",
         "connect4",
         "connect6",
         "sendmsg4",

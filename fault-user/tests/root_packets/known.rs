@@ -12,7 +12,7 @@ fn loaded(tier: Tier, offsets: &[(&'static str, u32)], found: bool) -> Kernel {
     let mut kernel = Kernel::load(&setup).unwrap();
     kernel.attach_evidence(Some(tier)).unwrap();
     if found {
-        kernel.attach_found().unwrap();
+        kernel.watch_states().unwrap();
     }
     kernel
 }

@@ -84,6 +84,10 @@ fn each_load_time_value_has_a_place_and_an_initial_value_of_its_own() {
         "LEASED",
         "UDP_REMOTES",
         "UDP_ANY",
+        "FQ",
+        "ACCEPTING",
+        "NETNS",
+        "HOME",
     ] {
         assert!(globals.contains_key(name), "{name} is not among {:?}", globals.keys());
     }

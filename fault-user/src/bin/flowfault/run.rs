@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use fault_user::experiment::{self, Options};
+use fault_user::experiment::{self, Options, Reach};
 use fault_user::report::model::{Report, RunResult};
 use fault_user::report::text::{self, Style};
 use fault_user::report::write::{self, Owner};
 use fault_user::report::{OutDir, json, words};
+use fault_user::scenario::Scenario;
 use fault_user::{plan, scenario};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub fn run(args: Run) -> Result<Code> {
         tracing::debug!("{planned:#?}");
         return Ok(exit::DONE);
     }
+    let reach = Reach::find(&scenario, &planned).map_err(experiment::RunError::from)?;
     let owner = Owner::behind_sudo()?;
     let results = match &args.out {
         Some(dir) => OutDir::create(dir, args.overwrite, owner)?,
@@ -42,26 +44,37 @@ pub fn run(args: Run) -> Result<Code> {
         kernel_log: kernel_log(),
         janitor: true,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")?;
-    let (report, signal) = runtime.block_on(async {
-        let (tx, rx) = watch::channel(None);
-        listen(&tx)?;
-        let report = experiment::run(&scenario, &options, &results, rx).await;
-        let report = report.inspect_err(|_| forget(&dir))?;
-        let signal = *tx.borrow();
-        anyhow::Ok((report, signal))
-    })?;
-    // Readers of files and outputs may still wait for something; nothing of it matters now.
-    runtime.shutdown_background();
+    let done = reach.within(|reach| drive(&scenario, &options, &results, reach));
+    let (report, signal) = done.inspect_err(|_| forget(&dir))?;
     // First the verdict, which was hard to come by; then that it could not be kept.
     let kept = results.write(&report).and_then(|()| results.hand_over());
     show(&args, &report, kept.is_ok().then_some(&dir))?;
     kept?;
     Ok(exit::of(&report, signal))
+}
+
+/// The run itself, on threads that begin in the network namespace of this one.
+fn drive(
+    scenario: &Scenario,
+    options: &Options,
+    results: &OutDir,
+    reach: Reach,
+) -> Result<(Report, Option<i32>)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let done = runtime.block_on(async {
+        let (tx, rx) = watch::channel(None);
+        listen(&tx)?;
+        let report = experiment::run(scenario, options, results, rx, reach).await?;
+        let signal = *tx.borrow();
+        anyhow::Ok((report, signal))
+    });
+    // Readers of files and outputs may still wait for something; nothing of it matters now.
+    runtime.shutdown_background();
+    done
 }
 
 /// A run that could not begin leaves no empty directory behind; one with anything in it stays.

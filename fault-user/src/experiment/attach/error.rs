@@ -42,16 +42,50 @@ pub enum AttachError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A process lives in another network namespace, where no program of ours is attached.
+    /// Two apps in two network namespaces.
     #[error(
-        "app `{app}`: process {pid} is in another network namespace. Run flowfault in that one: `nsenter --net \
-         --target {pid} flowfault run ...`"
+        "the apps `{app}` and `{other}` are in different network namespaces, and a run watches one: attach to one of \
+         them in a run of its own"
     )]
-    Elsewhere {
+    Apart {
+        /// Name of the first.
+        app: String,
+        /// Name of the second.
+        other: String,
+    },
+    /// The processes of one app are.
+    #[error(
+        "the processes of app `{app}` are in different network namespaces, and a run watches one: attach to one of \
+         them with `pid` or `process`"
+    )]
+    Spread {
         /// Name of the app.
         app: String,
-        /// The process.
-        pid: i32,
+    },
+    /// A fault of the delay line on an app that the run starts.
+    #[error(
+        "flow `{flow}` has a fault that needs the delay line, which is in the network namespace of app `{app}`; an app \
+         that the run starts is in another one. Name the app of the flow if `{app}` is meant; else do it in a run of its own"
+    )]
+    LineElsewhere {
+        /// Name of the flow.
+        flow: String,
+        /// Name of an app that runs already, elsewhere.
+        app: String,
+    },
+    /// The network namespace of this process.
+    #[error("cannot look at this network namespace: {source}. Mount /proc")]
+    Home {
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A child of the process cannot be held.
+    #[error("cannot take hold of the child process {pid} of an app: {source}")]
+    Child {
+        /// Its number.
+        pid: u32,
+        /// The system's answer.
+        source: std::io::Error,
     },
     /// Process ids here are not those that eBPF programs see.
     #[error(
@@ -175,7 +209,10 @@ impl AttachError {
     pub fn is_machine(&self) -> bool {
         matches!(
             self,
-            Self::Elsewhere { .. }
+            Self::Apart { .. }
+                | Self::Spread { .. }
+                | Self::LineElsewhere { .. }
+                | Self::Home { .. }
                 | Self::PidNamespace { .. }
                 | Self::Sockets(_)
                 | Self::Kernel(_)

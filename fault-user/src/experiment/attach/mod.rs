@@ -8,11 +8,17 @@
 //!
 //! The hooks come before the look, so that no socket opens between the two unseen.
 
+mod children;
 mod choose;
 mod error;
 mod open;
+mod reach;
 mod targets;
 
+pub use children::add_descendants;
 pub use error::AttachError;
 pub use open::take_in;
-pub use targets::{Target, covering, find};
+pub use reach::Reach;
+pub use targets::{Target, covering};
+
+use super::RunError;

@@ -132,7 +132,8 @@ fn listeners(
             let (flow, app) = (flow.name.clone(), scenario.apps[app].name.clone());
             return Err(AttachError::SharedListener { flow, app, local, pid });
         }
-        kernel.add_listener(local.ip(), local.port(), app as u32, pid.cast_unsigned())?;
+        let cookie = listener.socket.cookie;
+        kernel.add_listener(cookie, local, app as u32, pid.cast_unsigned())?;
     }
     Ok(())
 }

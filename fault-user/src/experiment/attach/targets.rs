@@ -14,6 +14,12 @@ use crate::sockets::{self, SocketsError};
 const FLOWS: &str = "`flowfault flows` lists the processes that have connections";
 const CGROUPS: &str = "A path is taken from the root of the cgroup2 hierarchy, for example \
                        `system.slice/x.service`; see `ps -eo pid,cgroup,comm`";
+const CONTAINERS: &str = "`docker ps`, `podman ps` or `crictl ps` list those that run; flowfault has to see their \
+                          cgroups, in a hierarchy of version 2";
+/// Digits of the id of a container.
+const CONTAINER_ID: usize = 64;
+/// Digits of the UID of a pod: 36 with dashes, and 32 for those that the kubelet itself makes.
+const POD_ID: usize = 32;
 /// PROC_PID_INIT_INO (include/linux/proc_ns.h): the namespace whose numbers eBPF programs see.
 const INITIAL_PID_NAMESPACE: u64 = 0xeffffffc;
 
@@ -28,13 +34,30 @@ pub struct Target {
     pub cgroup: String,
     /// The kernel's number of that cgroup.
     pub cgroup_id: u64,
+    /// The process's children are the app's as well.
+    pub children: bool,
     directory: PathBuf,
 }
 
+/// The cgroup of a process, as it is seen from the root of the hierarchy.
+fn cgroup_of(pid: i32) -> io::Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned())
+}
+
 impl Target {
+    /// Where its sockets may open: its cgroup, and those that its children are in.
+    pub fn cgroups(&self) -> Vec<String> {
+        let children = if self.children { self.pids() } else { Vec::new() };
+        // One that has ended has none.
+        let theirs = children.into_iter().filter_map(|pid| cgroup_of(pid).ok());
+        std::iter::once(self.cgroup.clone()).chain(theirs).collect()
+    }
+
     /// Ids of its processes now.
     pub fn pids(&self) -> Vec<i32> {
         match &self.process {
+            Some(process) if self.children => sockets::with_descendants(process.pid.cast_signed()),
             Some(process) => vec![process.pid.cast_signed()],
             None => cgroup::pids(&self.directory),
         }
@@ -50,12 +73,11 @@ pub fn find(scenario: &Scenario) -> Result<Vec<Target>, AttachError> {
     let apps = apps.filter_map(|(i, app)| Some((i, app, app.attach.as_ref()?)));
     let mut targets = Vec::new();
     for (index, app, attach) in apps {
-        let target = match attach {
+        targets.push(match attach {
             Attach::Cgroup(path) => in_cgroup(index, app, path)?,
+            Attach::Container(id) => container(index, app, id)?,
             Attach::Pid(_) | Attach::Process(_) => process(index, app, attach)?,
-        };
-        same_network(app, &target)?;
-        targets.push(target);
+        });
     }
     Ok(targets)
 }
@@ -82,11 +104,9 @@ fn process(index: usize, app: &App, attach: &Attach) -> Result<Target, AttachErr
             continue;
         }
         let what = format!("read /proc/{pid}/cgroup");
-        let text = fs::read_to_string(format!("/proc/{pid}/cgroup"));
-        let text = text.map_err(system(app, what))?;
-        let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+        let path = cgroup_of(pid).map_err(system(app, what))?;
         let hierarchy = hierarchy(app)?;
-        return target(index, app, &hierarchy, path.to_owned(), Some(held));
+        return target(index, app, &hierarchy, path, Some(held));
     }
 }
 
@@ -97,7 +117,9 @@ fn meant(app: &App, attach: &Attach) -> Result<i32, AttachError> {
             sockets::Target::Process(name.clone()),
             format!("process called or started as `{name}`"),
         ),
-        Attach::Cgroup(path) => (sockets::Target::Cgroup(path.clone()), path.clone()),
+        Attach::Cgroup(path) | Attach::Container(path) => {
+            (sockets::Target::Cgroup(path.clone()), path.clone())
+        }
     };
     let app = || app.name.clone();
     let pids = target.pids().map_err(|e| match e {
@@ -135,37 +157,82 @@ fn in_cgroup(index: usize, app: &App, asked: &str) -> Result<Target, AttachError
     if root.join(&path).is_dir() {
         found.push(format!("/{path}"));
     } else if !path.contains('/') {
-        named(root, root, &path, &mut found);
+        below(root, root, &|name| name == path, &mut found);
     }
-    match &found[..] {
-        [one] => target(index, app, &hierarchy, one.clone(), None),
-        [] => Err(AttachError::Nothing {
-            app: app.name.clone(),
-            what: format!("there is no cgroup `{asked}`"),
-            remedy: CGROUPS,
-        }),
-        several => Err(AttachError::Ambiguous {
-            app: app.name.clone(),
-            what: format!("there are {} cgroups called `{path}`", several.len()),
-            with: "its whole path",
-            candidates: several.iter().map(|path| format!("  {path}")).collect(),
-        }),
-    }
+    only(index, app, &hierarchy, &found, || {
+        (format!("cgroup `{asked}`"), CGROUPS, format!("cgroups called `{path}`"), "its whole path")
+    })
 }
 
-/// All cgroups of that name, as the names of systemd's units are.
-fn named(root: &Path, dir: &Path, name: &str, found: &mut Vec<String>) {
+/// Who makes containers names their cgroups after them.
+fn container(index: usize, app: &App, id: &str) -> Result<Target, AttachError> {
+    let hierarchy = hierarchy(app)?;
+    let (root, mut found) = (hierarchy.root(), Vec::new());
+    below(root, root, &|name| container_of(name).is_some_and(|c| c.starts_with(id)), &mut found);
+    only(index, app, &hierarchy, &found, || {
+        let several = format!("containers and pods whose ids begin with `{id}`");
+        (format!("container or pod `{id}`"), CONTAINERS, several, "more digits")
+    })
+}
+
+/// The one that was found; the words are for what is not there, where to look, what there are several of, and what
+/// tells those apart.
+fn only(
+    index: usize,
+    app: &App,
+    hierarchy: &Hierarchy,
+    found: &[String],
+    words: impl FnOnce() -> (String, &'static str, String, &'static str),
+) -> Result<Target, AttachError> {
+    if let [one] = found {
+        return target(index, app, hierarchy, one.clone(), None);
+    }
+    let (asked, remedy, several, with) = words();
+    let app = app.name.clone();
+    if found.is_empty() {
+        return Err(AttachError::Nothing { app, what: format!("there is no {asked}"), remedy });
+    }
+    let what = format!("there are {} {several}", found.len());
+    let candidates = found.iter().map(|path| format!("  {path}")).collect();
+    Err(AttachError::Ambiguous { app, what, with, candidates })
+}
+
+/// All cgroups of such a name, wherever they are; below one of them nothing is looked for.
+fn below(root: &Path, dir: &Path, is_it: &dyn Fn(&str) -> bool, found: &mut Vec<String>) {
     // One that is removed meanwhile has no entries.
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
         let path = entry.path();
-        if entry.file_name() == name
-            && let Ok(below) = path.strip_prefix(root)
-        {
-            found.push(format!("/{}", below.display()));
+        match path.strip_prefix(root) {
+            Ok(below) if entry.file_name().to_str().is_some_and(is_it) => {
+                found.push(format!("/{}", below.display()));
+            }
+            _ => below(root, &path, is_it, found),
         }
-        named(root, &path, name, found);
     }
+}
+
+/// The id in the name of a cgroup: of a container `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`,
+/// `crio-ID.scope` (the drivers for systemd) or `ID` alone (those for cgroupfs); of a pod
+/// `kubepods-CLASS-podUID.slice` with its dashes as underscores, or `podUID`. What watches over a container (conmon)
+/// has a name of its own.
+fn container_of(name: &str) -> Option<String> {
+    let hexadecimal =
+        |id: &str| id.len() == CONTAINER_ID && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let unit = name.strip_suffix(".scope").unwrap_or(name);
+    let (maker, id) = unit.rsplit_once('-').unwrap_or(("", unit));
+    if hexadecimal(id) && !maker.ends_with("conmon") {
+        return Some(id.to_ascii_lowercase());
+    }
+    let slice = name.strip_suffix(".slice").unwrap_or(name);
+    let pod = if slice.starts_with("kubepods") {
+        slice.rsplit_once("-pod")?.1
+    } else {
+        slice.strip_prefix("pod")?
+    };
+    let uid = pod.replace('_', "-").to_ascii_lowercase();
+    let is_uid = uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    (is_uid && uid.len() >= POD_ID).then_some(uid)
 }
 
 fn target(
@@ -178,26 +245,8 @@ fn target(
     let directory = hierarchy.root().join(cgroup.trim_start_matches('/'));
     let what = format!("look at the cgroup {cgroup}");
     let cgroup_id = fs::metadata(&directory).map_err(system(app, what))?.ino();
-    Ok(Target { app: app_index, process, cgroup, cgroup_id, directory })
-}
-
-fn same_network(app: &App, target: &Target) -> Result<(), AttachError> {
-    let what = "look at this network namespace";
-    let own = fs::metadata("/proc/thread-self/ns/net").map_err(system(app, what))?;
-    for pid in target.pids() {
-        match fs::metadata(format!("/proc/{pid}/ns/net")) {
-            Ok(other) if other.ino() != own.ino() => {
-                return Err(AttachError::Elsewhere { app: app.name.clone(), pid });
-            }
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                let what = format!("look at the network namespace of process {pid}");
-                return Err(system(app, what)(e));
-            }
-            // Ours, or it has ended.
-            _ => {}
-        }
-    }
-    Ok(())
+    let children = app.children;
+    Ok(Target { app: app_index, process, cgroup, cgroup_id, children, directory })
 }
 
 /// Where hooks have to be attached so that each socket of these cgroups and those below meets them once: a
@@ -226,7 +275,7 @@ mod tests {
         }
         let lookup = |name: &str| {
             let mut found = Vec::new();
-            named(root.path(), root.path(), name, &mut found);
+            below(root.path(), root.path(), &|n| n == name, &mut found);
             found.sort();
             found
         };
@@ -234,6 +283,37 @@ mod tests {
         assert_eq!(lookup("worker"), ["/system.slice/x.service/worker"]);
         assert_eq!(lookup("y.service"), ["/y.service"]);
         assert!(lookup("z.service").is_empty());
+    }
+
+    #[test]
+    fn containers_and_pods_are_known_by_their_cgroups() {
+        let id = "3f4c8a0b91de".repeat(6)[..64].to_owned();
+        for name in
+            ["docker-{}.scope", "libpod-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "{}"]
+        {
+            assert_eq!(container_of(&name.replace("{}", &id)), Some(id.clone()), "{name}");
+        }
+        for name in ["libpod-conmon-{}.scope", "crio-conmon-{}.scope", "docker-{}0.scope", "x{}"] {
+            assert_eq!(container_of(&name.replace("{}", &id)), None, "{name}");
+        }
+        let uid = "0a1b2c3d-1111-2222-3333-444455556666";
+        let escaped = uid.replace('-', "_");
+        for name in [
+            format!("kubepods-besteffort-pod{escaped}.slice"),
+            format!("kubepods-pod{escaped}.slice"),
+            format!("pod{uid}"),
+        ] {
+            assert_eq!(container_of(&name).as_deref(), Some(uid), "{name}");
+        }
+        for name in [
+            "kubepods.slice",
+            "kubepods-burstable.slice",
+            "podman.service",
+            "system.slice",
+            "pod12",
+        ] {
+            assert_eq!(container_of(name), None, "{name}");
+        }
     }
 
     #[test]

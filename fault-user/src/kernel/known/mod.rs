@@ -26,7 +26,7 @@ const SELECTOR: u32 = MAX_SELECTORS - 1;
 
 impl Kernel {
     /// Compares what the programs tell of a socket of our own with what it says itself. After
-    /// [`Kernel::attach_evidence`], before [`Kernel::events_to`]; if [`Kernel::attach_found`] was called, its
+    /// [`Kernel::attach_evidence`], before [`Kernel::events_to`]; if [`Kernel::watch_states`] was called, its
     /// program is checked, too. The socket lives in a network namespace of its own, nobody else is touched.
     ///
     /// # Errors

@@ -2,16 +2,15 @@
 //! process keeps alive: when the process ends, however it ends, the namespace goes, with it the
 //! far end, and with that the near end (veth_dellink). So nothing is left to clean up.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::thread;
 
 use fault_common::line::TAGS;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, unshare};
 
 use super::super::device::{self, PREFIX};
 use super::{LineError, netlink, steady};
+use crate::netns::{self, Netns};
 
 /// The largest that a veth can have, and enough for what lo carries in one piece:
 /// __is_skb_forwardable adds the headers.
@@ -28,7 +27,7 @@ pub struct Pair {
     /// Of both ends.
     name: String,
     ifindex: u32,
-    beyond: File,
+    beyond: Netns,
 }
 
 impl Pair {
@@ -74,11 +73,7 @@ impl Pair {
     /// # Errors
     /// The namespace cannot be entered.
     pub fn beyond<T: Send>(&self, act: impl FnOnce(&str) -> T + Send) -> io::Result<T> {
-        let (name, beyond) = (&self.name, &self.beyond);
-        in_thread(|| {
-            setns(beyond, CloneFlags::CLONE_NEWNET)?;
-            Ok(act(name))
-        })
+        self.beyond.within(|| act(&self.name))
     }
 }
 
@@ -95,17 +90,9 @@ impl Drop for Pair {
 }
 
 /// A new network namespace; no thread is in it.
-fn new_namespace() -> io::Result<File> {
-    in_thread(|| {
+fn new_namespace() -> io::Result<Netns> {
+    netns::apart(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
-        File::open("/proc/thread-self/ns/net")
-    })
-}
-
-/// Namespaces are a thread's own: one of those that come and go may change into another.
-fn in_thread<T: Send>(act: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| match scope.spawn(act).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
+        Netns::current()
     })
 }

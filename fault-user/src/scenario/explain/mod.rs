@@ -67,6 +67,9 @@ fn app(app: &App) -> Entry {
     let what = app.attach.as_ref().map_or_else(|| command(&app.command), running);
     let mut lines = vec![format!("{}: {what}", app.name)];
     lines.push(match (&app.ready, app.autostart) {
+        _ if app.children => {
+            "runs already, with its children; neither started, waited for nor ended".into()
+        }
         _ if app.attach.is_some() => "runs already; neither started, waited for nor ended".into(),
         (Some(ready), true) => format!(
             "started before t = 0; ready with the line \"{}\" within {}",
@@ -100,6 +103,7 @@ fn running(attach: &Attach) -> String {
     match attach {
         Attach::Pid(pid) => format!("process {pid}"),
         Attach::Process(name) => format!("the process `{name}`"),
+        Attach::Container(id) => format!("the processes of the container or pod `{id}`"),
         Attach::Cgroup(path) => format!("the processes of the cgroup `{path}`"),
     }
 }

@@ -44,6 +44,7 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let mut fields = Fields::of(problems, item, "an [[app]]", Scope::App, "[[app]]")?;
     let name = name(problems, &mut fields);
     let attach = attach::read(problems, &mut fields);
+    let children = fields.field("children", |i| values::boolean(problems, i)).or(false);
     let command = command(problems, &mut fields, attach.is_present());
     let env = fields.field("env", |i| environment(problems, i)).or(BTreeMap::new());
     let cwd = fields.field("cwd", |i| values::text(problems, i, "cwd = \"data\"")).optional();
@@ -72,6 +73,7 @@ fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
         outcomes: outcomes?,
         stdio: stdio.or(Stdio::default())?,
         attach,
+        children: children?,
     };
     Some((app, main?))
 }

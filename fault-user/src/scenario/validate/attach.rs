@@ -1,4 +1,4 @@
-//! `pid`, `process` and `cgroup` of an `[[app]]`: what runs already.
+//! `pid`, `process`, `cgroup` and `container` of an `[[app]]`: what runs already.
 
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::Attach;
@@ -7,9 +7,11 @@ use crate::scenario::tree::Node;
 use crate::scenario::values;
 
 /// The keys of which an app has one.
-const SOURCES: [&str; 4] = ["command", "pid", "process", "cgroup"];
+const SOURCES: [&str; 5] = ["command", "pid", "process", "cgroup", "container"];
 /// Those that name what runs already.
-const RUNNING: [&str; 3] = ["pid", "process", "cgroup"];
+const RUNNING: [&str; 4] = ["pid", "process", "cgroup", "container"];
+/// The shortest beginning of an id that is taken: what `docker ps` shows has 12 digits.
+const SHORTEST: usize = 6;
 /// What is said of an app that the run starts, and could not be changed in one that runs.
 const STARTED: [&str; 8] = ["env", "cwd", "user", "ready", "main", "grace", "autostart", "stdio"];
 
@@ -29,7 +31,8 @@ pub fn read(problems: &mut Vec<Problem>, fields: &mut Fields<'_>) -> Field<Attac
         values::text(problems, i, "process = \"redis-server\"").map(Attach::Process)
     });
     let cgroup = fields.field("cgroup", |i| cgroup(problems, i).map(Attach::Cgroup));
-    [pid, process, cgroup].into_iter().find(Field::is_present).unwrap_or(Field::Absent)
+    let container = fields.field("container", |i| container(problems, i).map(Attach::Container));
+    [pid, process, cgroup, container].into_iter().find(Field::is_present).unwrap_or(Field::Absent)
 }
 
 fn cgroup(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
@@ -47,14 +50,32 @@ fn cgroup(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
     Some(path)
 }
 
+/// The beginning of the id of a container (64 hexadecimal digits) or a pod (a UUID).
+fn container(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
+    const EXAMPLE: &str = "container = \"3f4c8a0b91de\"";
+    let id = values::text(problems, item, EXAMPLE)?.to_ascii_lowercase();
+    if !id.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        let help = "a container or pod goes by its id, as `docker ps`, `podman ps`, `crictl ps` or `kubectl get pod -o \
+                    yaml` (metadata.uid) tell it; of a name nothing is known to the kernel";
+        wrong_value(problems, item, "it is no hexadecimal number", help);
+        return None;
+    }
+    if id.len() < SHORTEST {
+        let help = format!("give at least {SHORTEST} digits of the id, for example `{EXAMPLE}`");
+        wrong_value(problems, item, "it is too short to be one container's", &help);
+        return None;
+    }
+    Some(id)
+}
+
 /// Checks what stands beside it. Returns whether all of it fits.
 pub fn fits(problems: &mut Vec<Problem>, fields: &mut Fields<'_>) -> bool {
     let sources = fields.present(&SOURCES);
     let before = problems.len();
     if let [first, second, ..] = sources[..] {
         let message = format!("`{}` contradicts `{}`", second.key, first.key);
-        let help = "an [[app]] is started (`command`) or attached to (`pid`, `process` or \
-                    `cgroup`): keep one";
+        let help = "an [[app]] is started (`command`) or attached to (`pid`, `process`, `cgroup` or \
+                    `container`): keep one";
         let problem = Problem::new(second.key_at, message, help);
         problems.push(problem.also(first.key_at, "the app is this already"));
     } else if let [running] = sources[..]
@@ -76,6 +97,15 @@ pub fn fits(problems: &mut Vec<Problem>, fields: &mut Fields<'_>) -> bool {
             let problem = Problem::new(at, message, help);
             problems.push(problem.also(running.key_at, "the run does not start it"));
         }
+    }
+    if let Some(children) = fields.entry("children")
+        && let [source] = sources[..]
+        && !matches!(source.key.as_str(), "pid" | "process")
+    {
+        let message = format!("`children` has no meaning beside `{}`", source.key);
+        let help = "children stay in the cgroup of their app and belong to it anyway: leave it out";
+        let problem = Problem::new(children.key_at, message, help);
+        problems.push(problem.also(source.key_at, "the app is a cgroup"));
     }
     problems.len() == before
 }

@@ -6,8 +6,7 @@ use crate::scenario::model::AppId;
 use crate::scenario::reader::Fields;
 use crate::scenario::tree::{Entry, Value};
 
-const ATTACH: &str =
-    "attach to the process that holds it: an [[app]] with `pid`, `process` or `cgroup`";
+const ATTACH: &str = "attach to the process that holds it: an [[app]] with `pid`, `process`, `cgroup` or `container`";
 
 /// Checks one flow. Returns whether all of it fits.
 pub fn fits(cx: &mut Context<'_>, fields: &mut Fields<'_>, app: Option<Option<AppId>>) -> bool {
@@ -32,7 +31,6 @@ pub fn fits(cx: &mut Context<'_>, fields: &mut Fields<'_>, app: Option<Option<Ap
     if let Some(opened) = fields.entry("opened")
         && opened.node.as_str() == Some("accept")
     {
-        needs_attached(cx, app, opened, "is told by who listens when the run starts");
         not_udp(cx, fields, opened, "nobody accepts in UDP: leave it out");
     }
     cx.problems.len() == before

@@ -155,7 +155,7 @@ fn signal(cx: &mut Context<'_>, item: Item<'_>) -> Option<SignalSpec> {
     let at = fields.at();
     fields.finish(&mut cx.problems);
     if let Some(AppId(index)) = app
-        && cx.attached.get(index) == Some(&Some("cgroup"))
+        && matches!(cx.attached.get(index), Some(Some("cgroup" | "container")))
     {
         let message = format!(
             "`signal` goes to a process, and the app `{}` is a cgroup",

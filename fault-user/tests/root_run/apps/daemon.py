@@ -1,8 +1,9 @@
 """A program that has been up for a while: it sends over its connections and says what became of each.
 
-Arguments: connect HOST PORT COUNT ORDERS, accept HOST ORDERS, or echo HOST PORT COUNT ORDERS (gives back what
+Arguments: connect HOST PORT COUNT ORDERS, accept HOST ORDERS, later HOST ORDERS (accepts after the order `listen`), or echo HOST PORT COUNT ORDERS (gives back what
 comes). The file ORDERS is read as it grows, a word a line: `go` and `quiet` begin and end the sending, `open` makes
-another connection, `close` closes the last one, `nobody` becomes user 65534.
+another connection, `close` closes the last one, `deaf` closes the listener, `nobody` becomes user 65534, `fork` has a
+child open one, which sends for itself and tells nobody.
 """
 
 import json
@@ -48,14 +49,26 @@ def tick(connections, sending, echo):
             connection.sent += connection.socket.send(b"sixteen letters\n")
 
 
+def listens(host):
+    listener = socket.create_server((host, 0))
+    listener.setblocking(False)
+    print(json.dumps({"listens": listener.getsockname()[1]}), flush=True)
+    return listener
+
+
+def child(peer):
+    connected = socket.create_connection(peer)
+    while True:
+        connected.sendall(b"sixteen letters\n")
+        time.sleep(0.01)
+
+
 def main():
     mode, host = sys.argv[1:3]
     connections, listener = [], None
     if mode == "accept":
-        listener = socket.create_server((host, 0))
-        listener.setblocking(False)
-        print(json.dumps({"listens": listener.getsockname()[1]}), flush=True)
-    else:
+        listener = listens(host)
+    elif mode != "later":
         peer = (host, int(sys.argv[3]))
         connections = [Connection(socket.create_connection(peer)) for _ in range(int(sys.argv[4]))]
     orders, sending, said = open(sys.argv[-1]), False, 0
@@ -64,6 +77,12 @@ def main():
             sending = order == "go" if order in ("go", "quiet") else sending
             if order == "open":
                 connections.append(Connection(socket.create_connection(peer)))
+            if order == "listen":
+                listener = listens(host)
+            if order == "deaf":
+                listener = listener.close()
+            if order == "fork" and os.fork() == 0:
+                child(peer)
             if order == "nobody":
                 os.setuid(65534)
             if order == "close":
