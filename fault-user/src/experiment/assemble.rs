@@ -30,7 +30,12 @@ use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
 
 /// Judges the run and writes `events.jsonl`.
-pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDir) -> Report {
+pub fn report(
+    stage: Stage,
+    mut state: State<'_>,
+    options: &Options,
+    out: Option<&OutDir>,
+) -> Report {
     let names = names(state.scenario, &stage.plan);
     let t0 = state.t0.unwrap_or_else(|| state.end.unwrap_or_default());
     // The audit is about everything that was counted; verdicts are about the run. What comes
@@ -52,7 +57,9 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     };
     let correlation = correlate::correlate(&flows, &state.messages, &facts);
     state.warnings.extend(correlation.warnings);
-    if let Err(e) = write_events(&state, &names, t0, out) {
+    if let Some(out) = out
+        && let Err(e) = write_events(&state, &names, t0, out)
+    {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
     let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);

@@ -9,6 +9,7 @@ use super::actions;
 use super::execs::Execs;
 use super::interfaces::Change;
 use super::prepare::Stage;
+use super::progress::{self, Teller};
 use super::resets;
 use super::start;
 use super::state::{News, State};
@@ -125,7 +126,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         execs.check(state);
         resets::check(stage, state, now);
         tend(stage, state);
-        if over(state, &timeline, &execs, hard_stop, now) {
+        progress::tell(stage, state, now);
+        if over(stage.hold, state, &timeline, &execs, hard_stop, now) {
             break;
         }
         let tend_at = now + Supervisor::TEND_EVERY.as_nanos() as u64;
@@ -135,6 +137,7 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
             Some(renew_at),
             execs.poll_at(now),
             resets::next_at(state),
+            stage.progress.as_ref().map(Teller::next_at),
             stage.supervisor.is_stopping().then_some(tend_at),
         ];
         let due = due.into_iter().flatten().min().unwrap_or(renew_at);
@@ -308,6 +311,7 @@ fn open_sockets(state: &State<'_>) -> String {
 }
 
 fn over(
+    hold: bool,
     state: &State<'_>,
     timeline: &Timeline<'_>,
     execs: &Execs,
@@ -323,5 +327,15 @@ fn over(
     // Nobody waits for the end of what is attached to, but what it does may be waited for.
     let nobody_main = !apps().any(|(_, spec)| spec.main);
     let attached = nobody_main && apps().any(|(a, spec)| spec.attach.is_some() && runs(a));
-    !main_left && !execs.any() && !timeline.anything_left(main_left || attached)
+    let held = hold && attached && awaited(state);
+    !main_left && !execs.any() && !held && !timeline.anything_left(main_left || attached)
+}
+
+/// Whether some socket is a flow, or may still become one.
+fn awaited(state: &State<'_>) -> bool {
+    let flows = state.scenario.flows.iter().enumerate();
+    let is_open =
+        |flow: usize| state.sockets.values().any(|s| s.open && s.flow == Some(flow as u32));
+    let mut flows = flows.map(|(i, flow)| flow.follow || !state.appeared[i] || is_open(i));
+    flows.any(|awaited| awaited)
 }

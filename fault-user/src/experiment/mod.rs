@@ -21,6 +21,8 @@ mod late;
 mod line;
 mod missed;
 mod prepare;
+mod preview;
+pub mod progress;
 mod resets;
 mod start;
 mod state;
@@ -28,7 +30,7 @@ mod sysctl;
 
 use std::path::PathBuf;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::act::ActError;
 use crate::app::AppError;
@@ -41,6 +43,7 @@ use crate::scenario::Scenario;
 
 pub use attach::AttachError;
 pub use janitor::{Charge, tend};
+pub use preview::{Hit, Reach, preview};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -60,6 +63,10 @@ pub struct Options {
     /// Start the janitor that cleans up when this process is killed. Needs the `flowfault`
     /// binary as the running program.
     pub janitor: bool,
+    /// When no step is left, go on for as long as a socket is or may become one of the flows.
+    pub hold: bool,
+    /// Who is told once a second how it goes.
+    pub progress: Option<mpsc::UnboundedSender<progress::Progress>>,
 }
 
 /// Why a run could not even begin. What goes wrong later is part of the report.
@@ -77,6 +84,9 @@ pub enum RunError {
     /// The scenario is too large.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What the apps write has no place.
+    #[error("a run that starts apps or commands needs a directory for what they write")]
+    NoDirectory,
     /// The delay line.
     #[error("fault `{fault}` needs the delay line: {source}")]
     Line {
@@ -120,14 +130,15 @@ impl RunError {
 /// A signal that ends the run early, once it comes: its number.
 pub type Stop = watch::Receiver<Option<i32>>;
 
-/// Does a run. The report tells how it went; `events.jsonl` and the apps' output are in `out`.
+/// Does a run. The report tells how it went; `events.jsonl` and the apps' output are in `out`, if there is one. A
+/// run that starts nothing can do without.
 ///
 /// # Errors
 /// [`RunError`] when it could not begin; nothing has been started then and nothing is left.
 pub async fn run(
     scenario: &Scenario,
     options: &Options,
-    out: &OutDir,
+    out: Option<&OutDir>,
     stop: Stop,
 ) -> Result<Report, RunError> {
     let mut stage = prepare::prepare(scenario, options, out).await?;

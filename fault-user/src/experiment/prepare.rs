@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
+use super::progress::Teller;
 use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
@@ -41,6 +42,8 @@ pub struct Stage {
     pub tier: Tier,
     pub apps_dir: PathBuf,
     pub base_dir: PathBuf,
+    pub hold: bool,
+    pub progress: Option<Teller>,
     _cgroup: RunCgroup,
     _journal: Journal,
     _janitor: Option<Janitor>,
@@ -66,9 +69,10 @@ impl Resolved {
 pub async fn prepare(
     scenario: &Scenario,
     options: &Options,
-    out: &OutDir,
+    out: Option<&OutDir>,
 ) -> Result<Stage, RunError> {
     let targets = attach::find(scenario)?;
+    let apps_dir = apps_dir(scenario, out)?;
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -107,9 +111,6 @@ pub async fn prepare(
         }
         None => None,
     };
-    let apps_dir = out.path().join(write::APPS);
-    std::fs::create_dir_all(&apps_dir)
-        .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     register_apps(&mut kernel, &plan, &supervisor)?;
     attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
@@ -137,10 +138,24 @@ pub async fn prepare(
         tier,
         apps_dir,
         base_dir: options.base_dir.clone(),
+        hold: options.hold,
+        progress: options.progress.clone().map(Teller::new),
         _cgroup: cgroup,
         _journal: journal,
         _janitor: janitor,
     })
+}
+
+/// Where apps and commands write to; no place if there are none.
+fn apps_dir(scenario: &Scenario, out: Option<&OutDir>) -> Result<PathBuf, RunError> {
+    let starts = scenario.apps.iter().any(|app| app.attach.is_none())
+        || scenario.steps.iter().any(|step| step.exec.is_some());
+    let Some(out) = out else {
+        return if starts { Err(RunError::NoDirectory) } else { Ok(PathBuf::new()) };
+    };
+    let dir = out.path().join(write::APPS);
+    std::fs::create_dir_all(&dir).map_err(RunError::io(format!("make {}", dir.display())))?;
+    Ok(dir)
 }
 
 /// A seed for a run that names none; 32 bits, so that people can retype it.
@@ -154,7 +169,7 @@ fn run_name() -> String {
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
 }
 
-async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
+pub(super) async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
     let mut resolved = Vec::new();
     for remote in &plan.remotes {
         let ips = match &remote.host {

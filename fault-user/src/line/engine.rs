@@ -15,6 +15,7 @@ use super::judge::holds;
 use super::queue::Queue;
 use super::tally::Tally;
 use super::{Outlet, Settings, Stacks};
+use crate::plan::Tables;
 
 /// Slot and direction of a connection.
 pub type ConnKey = (u32, Direction);
@@ -84,6 +85,11 @@ impl Engine {
             touched: HashSet::new(),
             tally,
         }
+    }
+
+    /// Replaces the tables that faults name.
+    pub fn set_tables(&mut self, tables: Tables) {
+        self.settings.tables = tables;
     }
 
     /// Lays down the rules of a bank that is not live.

@@ -37,6 +37,15 @@ pub struct RuleTally {
     pub ended: u64,
 }
 
+/// What is counted of packets, at some moment.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// By slot and direction.
+    pub sockets: BTreeMap<(u32, Direction), SocketTally>,
+    /// By rule id.
+    pub rules: BTreeMap<u32, RuleTally>,
+}
+
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -79,6 +88,11 @@ impl Tally {
             early: 0,
             left: 0,
         })
+    }
+
+    /// What there is of packets until now.
+    pub fn counts(&self) -> Counts {
+        Counts { sockets: self.sockets.clone(), rules: self.rules.clone() }
     }
 
     /// Notes how late a packet went on, ns.

@@ -11,8 +11,11 @@
 mod choose;
 mod error;
 mod open;
+mod owners;
 mod targets;
 
+pub use choose::{Candidate, choose, list, matches};
 pub use error::AttachError;
-pub use open::take_in;
+pub use open::{candidates, remote_of, take_in};
+pub use owners::Owners;
 pub use targets::{Target, covering, find};
