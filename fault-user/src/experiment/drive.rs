@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::actions;
 use super::execs::Execs;
 use super::interfaces::Change;
+use super::lay::lay;
 use super::prepare::Stage;
 use super::progress::{self, Teller};
 use super::resets;
@@ -17,8 +18,8 @@ use crate::app::{AppEvent, Supervisor};
 use crate::chain::told;
 use crate::clock;
 use crate::kernel::Batch;
-use crate::line::{LineError, Reached};
-use crate::plan::{RuleId, Stack, Via};
+use crate::line::Reached;
+use crate::plan::RuleId;
 use crate::timeline::{Act, Timeline};
 
 /// A lease lasts this long and is renewed four times as often as it would need to be.
@@ -239,34 +240,10 @@ pub fn tend(stage: &mut Stage, state: &mut State<'_>) {
 
 /// Makes these rules the armed ones, in one flip.
 fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
-    match lay(stage, rules) {
+    match lay(&stage.plan, &mut stage.kernel, stage.line.as_ref(), rules) {
         Ok(()) => actions::arm(stage, state, rules),
-        Err(e) => state.fail(e),
+        Err(e) => state.fail(told(&e)),
     }
-}
-
-/// The line knows its part before the programs send it packets under the new rules, and lets go
-/// of what the old ones held once they do.
-fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<(), String> {
-    let stacks = stage.plan.chains(rules).map_err(|e| told(&e))?;
-    let armed = clock::monotonic_ns();
-    let bank = stage.kernel.next_bank();
-    if let Some(running) = &stage.line {
-        let lines = stacks.iter().filter(|(_, s)| s.via == Via::Line);
-        let lines = lines.map(|(key, s)| (*key, s.line_armed(armed))).collect();
-        running.line.stage(bank, lines).map_err(|e| told(&e))?;
-    }
-    let chain = |s: &Stack| match &stage.line {
-        Some(running) if s.via == Via::Line => running.line.chain(s.hook, &s.line),
-        _ => Ok(s.hook),
-    };
-    let chains =
-        stacks.iter().map(|(key, s)| Ok((*key, chain(s)?))).collect::<Result<_, LineError>>();
-    stage.kernel.arm(&chains.map_err(|e| told(&e))?).map_err(|e| told(&e))?;
-    if let Some(running) = &stage.line {
-        running.line.live(bank).map_err(|e| told(&e))?;
-    }
-    Ok(())
 }
 
 /// A flow that a step needs must appear within its time.

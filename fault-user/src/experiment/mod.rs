@@ -7,18 +7,19 @@
 //! Whatever happens on the way, dropping [`prepare::Stage`] undoes everything: programs hang on
 //! descriptors, cgroups are removed by their guard.
 
-mod actions;
+pub(crate) mod actions;
 mod assemble;
 mod attach;
-mod counted;
+pub(crate) mod counted;
 mod drive;
 mod ending;
 mod execs;
-mod interfaces;
+pub(crate) mod interfaces;
 mod janitor;
 pub mod journal;
 mod late;
-mod line;
+pub(crate) mod lay;
+pub(crate) mod line;
 mod missed;
 mod prepare;
 mod preview;

@@ -23,7 +23,7 @@ const NEEDED: &str = "1";
 pub struct Saved {
     path: PathBuf,
     value: String,
-    /// The network namespace that it belongs to: inode of /proc/self/ns/net.
+    /// The network namespace that it belongs to: inode of /proc/thread-self/ns/net.
     netns: u64,
 }
 
@@ -80,7 +80,7 @@ fn to_save(now: Saved, others: &[Saved]) -> Option<Saved> {
 }
 
 fn netns() -> io::Result<u64> {
-    fs::metadata(Path::new("/proc/self/ns/net")).map(|m| m.ino())
+    fs::metadata(Path::new("/proc/thread-self/ns/net")).map(|m| m.ino())
 }
 
 #[cfg(test)]

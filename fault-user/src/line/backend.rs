@@ -10,7 +10,7 @@ use super::{LineError, Stacks};
 use crate::plan::Tables;
 
 /// A delay line. Dropping it takes it away; what it holds is lost.
-pub trait Backend {
+pub trait Backend: Send {
     /// The word of report.json.
     fn name(&self) -> &'static str;
 
