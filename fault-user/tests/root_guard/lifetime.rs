@@ -105,6 +105,28 @@ fn streams_over_a_cable_that_was_laid_later() {
     lab.close();
 }
 
+/// The last guard goes on a thread of another network namespace: what was changed is undone where it was.
+#[test]
+fn everything_is_undone_in_the_namespace_of_the_stream() {
+    const SETTING: &str = "/proc/sys/net/ipv4/conf/lo/route_localnet";
+    let read = || std::fs::read_to_string(SETTING).unwrap().trim().to_owned();
+    let lab = Lab::alone();
+    let here = read();
+    let (guard, pair) = lab.near.within(|| {
+        let pair = Pair::new();
+        let delay = Duration::from_millis(1);
+        let guard = Fault::on(&pair.client).unwrap().delay(delay).arm().unwrap();
+        assert_eq!(read(), "1", "the line needs it");
+        (guard, pair)
+    });
+    drop(guard);
+    assert_eq!((lab.near.within(read), read()), ("0".to_owned(), here));
+    assert_eq!(held(), Objects::default());
+    assert_eq!(traces_of(std::process::id()), Vec::<String>::new());
+    drop(pair);
+    lab.close();
+}
+
 /// A process that is killed with a fault armed, in the line as well.
 #[test]
 fn nothing_is_left_of_a_process_that_is_killed() {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::support::objects::Objects;
+use crate::support::objects::{Objects, traces_of};
 use crate::support::{Lab, slow};
 
 /// Runs a test on a thread in a namespace with nothing but `lo`; nothing is left afterwards.
@@ -13,6 +13,7 @@ pub fn alone(test: impl FnOnce() + Send) {
     let before = held();
     lab.near.within(test);
     assert_eq!(held(), before, "programs are still loaded");
+    assert_eq!(traces_of(std::process::id()), Vec::<String>::new());
     lab.close();
 }
 
