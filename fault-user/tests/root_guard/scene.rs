@@ -63,7 +63,7 @@ impl Pair {
         while heard.len() < length {
             match self.server.read(&mut room[heard.len()..]) {
                 Ok(0) => break,
-                Ok(n) => heard.extend_from_slice(&room[heard.len()..][..n].to_vec()),
+                Ok(n) => heard = room[..heard.len() + n].to_vec(),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
                 Err(e) => panic!("the server cannot read: {e}"),
             }

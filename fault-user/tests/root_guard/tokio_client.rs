@@ -14,9 +14,10 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is up");
+    let address = listener.local_addr().expect("it is bound");
+    let client = TcpStream::connect(address).await.expect("somebody listens");
+    (client, listener.accept().await.expect("somebody connects").0)
 }
 
 /// Others go on while a condition is waited for, on a runtime with a single thread.
