@@ -178,9 +178,16 @@ impl Board {
         if self.kernel.take_in(&stream.found())? == Taken::NoRoom {
             return Err(full("streams since the first guard of those that are armed", STREAMS));
         }
-        self.kernel.assign(stream.cookie, flow)?;
-        let slot = self.kernel.socket(stream.cookie)?.map_or(u32::MAX, |entry| entry.slot);
-        Ok(self.roster.add(*stream, flow, slot))
+        let assigned = self.kernel.assign(stream.cookie, flow)?;
+        match self.kernel.socket(stream.cookie)? {
+            Some(entry) if assigned => Ok(self.roster.add(*stream, flow, entry.slot)),
+            _ => {
+                // A bug: nobody but the board gives flows to sockets here.
+                let why = "the kernel side did not take its flow";
+                let what = "make the stream known";
+                Err(GuardError::Io { what, source: std::io::Error::other(why) })
+            }
+        }
     }
 
     fn open_line(&mut self) -> Result<(), GuardError> {

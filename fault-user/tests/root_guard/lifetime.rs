@@ -1,13 +1,15 @@
 //! How long a fault lasts: as long as its guard, whatever becomes of stream, thread and process.
 
+use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fault_user::guard::{Fault, load_or_skip};
 use nix::sys::signal::Signal;
 
 use crate::scene::{Pair, alone, held, soon};
+use crate::support::netns::{self, Netns};
 use crate::support::objects::{Objects, traces_of};
 use crate::support::process::{Process, wait_for};
 use crate::support::{Lab, slow};
@@ -88,19 +90,26 @@ fn a_fault_lasts_longer_than_a_lease() {
     });
 }
 
-/// An interface that appears later is attached to.
+/// An interface that appears while guards are armed is attached to.
 #[test]
-fn streams_over_a_cable_that_was_laid_later() {
-    let lab = Lab::alone();
+fn a_stream_over_a_cable_that_was_laid_later() {
+    let (lab, far) = (Lab::alone(), Netns::new());
     let before = held();
     lab.near.within(|| {
         let first = Pair::new();
         let _first = Fault::on(&first.client).unwrap().drop_all().arm().unwrap();
-        let links = held().links.len();
-        lab.near.ip("link add late0 type veth peer name late1");
-        wait_for("two more interfaces", soon(), || (held().links.len() >= links + 4).then_some(()));
-        lab.near.ip("link del late0");
+        netns::cable(&lab.near, &far);
+        let listener = far.within(|| TcpListener::bind("10.77.0.2:0").unwrap());
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut pair = Pair { client, server: listener.accept().unwrap().0 };
+        let fault = Fault::on(&pair.client).unwrap().egress().drop_first(1).arm().unwrap();
+        // News of the interface come by netlink, a moment after it is there.
+        wait_for("a lost packet", soon(), || {
+            pair.works();
+            (fault.counts().unwrap().hits() == 1).then_some(())
+        });
     });
+    drop(far);
     assert_eq!(held(), before);
     lab.close();
 }
@@ -145,16 +154,28 @@ fn nothing_is_left_of_a_process_that_is_killed() {
     assert!(!objects.programs.is_empty() && !objects.links.is_empty(), "{objects:?}");
     process.signal(Signal::SIGKILL);
     wait_for("its end", soon(), || process.ended());
-    wait_for("freed programs", soon(), || (objects.left() == Objects::default()).then_some(()));
-    // Settings of lo stay on record until somebody cleans up, as after any killed run.
+    if has_tcx() {
+        wait_for("freed programs", soon(), || (objects.left() == Objects::default()).then_some(()));
+    }
+    // Settings of lo, and before TCX filters, stay on record until somebody cleans up, as after any killed run.
     let mut clean = Command::new(crate::support::flowfault());
-    lab.near.put(clean.arg("clean").stdout(Stdio::null()));
-    assert!(clean.status().unwrap().success());
-    assert_eq!(traces_of(process.pid()), Vec::<String>::new());
+    lab.near.put(clean.arg("clean"));
+    // Others on this machine may have left what cannot be removed from here: not a matter of this test.
+    let cleaned = clean.output().unwrap();
+    wait_for("freed programs", soon(), || (objects.left() == Objects::default()).then_some(()));
+    assert_eq!(traces_of(process.pid()), Vec::<String>::new(), "{cleaned:?}");
     let setting =
         lab.near.within(|| std::fs::read_to_string("/proc/sys/net/ipv4/conf/lo/route_localnet"));
     assert_eq!(setting.unwrap().trim(), "0");
     lab.close();
+}
+
+/// Whether programs on interfaces are links of this process: Linux 6.6.
+fn has_tcx() -> bool {
+    let uname = nix::sys::utsname::uname().expect("it has a buffer");
+    let release = uname.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6u32, 6u32)
 }
 
 #[test]
