@@ -6,17 +6,21 @@ use crate::args::HookArg;
 
 use super::faults::Faults;
 
-/// Which socket: any of the options under "Selectors", all of which must hold. What `flowfault flows
-/// --selectors` prints can be pasted with --flow. Without --pid, --process and --cgroup the socket is looked for
-/// in every process of this network namespace.
-///
-/// What: one or more of the options under "Faults". VALUE is what stands in a scenario: `--drop 0.1`, `--delay 250ms`,
-/// `--drop '{ first = 3 }'`. Several stack in the order in which they are given.
-///
-/// Exit codes: 0 done, 2 bad usage, 3 this machine cannot do it, 4 no such socket, several, or a fault that met no
-/// packet (unless --may-miss), 130 and 143 stopped by SIGINT and SIGTERM after everything was undone.
+/// What the options have in common. Not a doc comment: that of the command replaces the one of its options.
+const HELP: &str = "\
+Which socket: any of the options under \"Selectors\", all of which must hold. What `flowfault flows --selectors` \
+prints can be pasted with --flow. Without --pid, --process and --cgroup the socket is looked for in every process of \
+this network namespace.
+
+What: one or more of the options under \"Faults\". VALUE is what stands in a scenario: --drop 0.1, --delay 250ms, \
+--drop '{ first = 3 }'. Several stack in the order in which they are given.
+
+Exit codes: 0 done, 2 bad usage, 3 this machine cannot do it, 4 no such socket, several, or a fault that met no \
+packet (unless --may-miss), 130 and 143 stopped by SIGINT and SIGTERM after everything was undone.";
+
+/// The whole command line.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = HELP)]
 pub struct Inject {
     #[command(flatten)]
     pub selectors: Selectors,
