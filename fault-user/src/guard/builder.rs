@@ -81,8 +81,8 @@ impl Fault {
         self
     }
 
-    /// From now on, until the guard is dropped. The first of a process loads the programs, which blocks for about half
-    /// a second; see [`super::load`].
+    /// From now on, until the guard is dropped. The first of a process loads the programs, which blocks for half a
+    /// second or more; see [`super::load`].
     ///
     /// # Errors
     /// [`GuardError::Elsewhere`] if the stream is in another network namespace than this thread; what a scenario with

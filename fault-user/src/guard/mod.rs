@@ -18,7 +18,7 @@
 //!
 //! What a fault is, and what it means to both ends, is as in a scenario (`docs/semantics.md`); `docs/library.md` has
 //! more examples, and what a guard cannot do. The programs in the kernel are loaded once per process and network
-//! namespace, by the first guard, which takes about half a second; they go with the last. [`load`] keeps them.
+//! namespace, by the first guard, which takes as long as the start of a run; they go with the last. [`load`] keeps them.
 //!
 //! It needs the privileges of a run. A test that may have to do without them begins with [`load_or_skip`].
 //!
