@@ -9,6 +9,7 @@ pub mod clock;
 pub mod correlate;
 pub mod expect;
 pub mod experiment;
+pub mod guard;
 pub mod kernel;
 pub mod ledger;
 pub mod line;

@@ -235,7 +235,8 @@ pub(super) fn connection(
     Some((entry.slot, connection))
 }
 
-fn last(last: table::LastSegment) -> Option<LastSegment> {
+/// The record of a segment as those who speak for the connection need it.
+pub(crate) fn last(last: table::LastSegment) -> Option<LastSegment> {
     let has = |bit| last.flags & bit != 0;
     has(LAST_SEEN).then(|| LastSegment {
         end_seq: last.end_seq,

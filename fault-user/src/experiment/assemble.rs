@@ -32,7 +32,12 @@ use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
 
 /// Judges the run and writes `events.jsonl`.
-pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDir) -> Report {
+pub fn report(
+    stage: Stage,
+    mut state: State<'_>,
+    options: &Options,
+    out: Option<&OutDir>,
+) -> Report {
     let names = names(state.scenario, &stage.plan);
     let t0 = state.t0.unwrap_or_else(|| state.end.unwrap_or_default());
     // The audit is about everything that was counted; verdicts are about the run. What comes
@@ -56,10 +61,13 @@ pub fn report(stage: Stage, mut state: State<'_>, options: &Options, out: &OutDi
     state.warnings.extend(correlation.warnings);
     let header = recorded::header(&facts, stage.plan.seed);
     let end = recorded::end(&facts, &counted);
-    if let Err(e) = recorded::write(&state, &header, &end, out) {
+    if let Some(out) = out
+        && let Err(e) = recorded::write(&state, &header, &end, out)
+    {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
-    let capture = captured::write(&stage, &mut state, (&flows, &correlation.sends, &names), out);
+    let known = (flows.as_slice(), correlation.sends.as_slice(), &names);
+    let capture = out.and_then(|out| captured::write(&stage, &mut state, known, out));
     let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
     // First: a fault that met no packet because its step or its flow never came is not what went
     // wrong.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fault_common::rule::Direction;
-use fault_common::stats::Global;
+use fault_common::stats::{self, Global};
 
 use super::state::State;
 use crate::correlate::Gap;
@@ -11,6 +11,7 @@ use crate::correlate::names::Names;
 use crate::kernel::{Kernel, KernelError};
 use crate::ledger::audit::{self, RuleCounters, SlotCounters};
 use crate::ledger::flow::FlowRecord;
+use crate::line::tally::SocketTally;
 use crate::plan::Plan;
 use crate::report::model::Counters;
 
@@ -107,16 +108,7 @@ impl Counted {
             let line = state.tally.as_ref().and_then(|t| t.sockets.get(&(flow.slot, direction)));
             let line = line.copied().unwrap_or_default();
             let resets = state.actions.resets.get(&flow.slot).copied().unwrap_or_default();
-            *sum = Counters {
-                packets: c.packets,
-                bytes: c.bytes,
-                dropped: c.dropped + line.dropped,
-                delayed: c.delayed + line.delayed,
-                corrupted: line.corrupted,
-                duplicated: line.duplicated,
-                reordered: line.reordered,
-                reset: resets[direction as usize],
-            };
+            *sum = together(&c, &line, resets[direction as usize]);
             let overflowed = c.overflowed + line.overflowed;
             self.overflowed += overflowed;
             self.unmarkable += line.unmarkable;
@@ -134,6 +126,20 @@ impl Counted {
         }
         self.slots.insert(flow.slot, both);
         Ok(())
+    }
+}
+
+/// What programs, line and resets have done to one direction of a socket.
+pub fn together(c: &stats::SlotCounters, line: &SocketTally, reset: u64) -> Counters {
+    Counters {
+        packets: c.packets,
+        bytes: c.bytes,
+        dropped: c.dropped + line.dropped,
+        delayed: c.delayed + line.delayed,
+        corrupted: line.corrupted,
+        duplicated: line.duplicated,
+        reordered: line.reordered,
+        reset,
     }
 }
 

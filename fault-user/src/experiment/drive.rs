@@ -1,6 +1,5 @@
 //! The run itself: waits for whatever comes next and lets the timeline answer.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -9,7 +8,9 @@ use tokio::time::{Instant, sleep_until};
 use super::actions;
 use super::execs::Execs;
 use super::interfaces::Change;
+use super::lay::lay;
 use super::prepare::Stage;
+use super::progress::{self, Teller};
 use super::resets;
 use super::start;
 use super::state::{News, State};
@@ -18,9 +19,8 @@ use crate::capture::Link;
 use crate::chain::told;
 use crate::clock;
 use crate::kernel::{Batch, Network};
-use crate::ledger::lines::{Armed, ArmedChain};
-use crate::line::{LineError, Reached};
-use crate::plan::{RuleId, Stack, Via};
+use crate::line::Reached;
+use crate::plan::RuleId;
 use crate::timeline::{Act, Timeline};
 
 /// A lease lasts this long and is renewed four times as often as it would need to be.
@@ -141,7 +141,8 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         execs.check(state);
         resets::check(stage, state, now);
         tend(stage, state);
-        if over(state, &timeline, &execs, hard_stop, now) {
+        progress::tell(stage, state, now);
+        if over(stage.hold, state, &timeline, &execs, hard_stop, now) {
             break;
         }
         let tend_at = now + Supervisor::TEND_EVERY.as_nanos() as u64;
@@ -151,6 +152,7 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
             Some(renew_at),
             execs.poll_at(now),
             resets::next_at(state),
+            stage.progress.as_ref().map(Teller::next_at),
             stage.supervisor.is_stopping().then_some(tend_at),
         ];
         let due = due.into_iter().flatten().min().unwrap_or(renew_at);
@@ -252,40 +254,13 @@ pub fn tend(stage: &mut Stage, state: &mut State<'_>) {
 
 /// Makes these rules the armed ones, in one flip.
 fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
-    match lay(stage, rules) {
+    match lay(&stage.plan, &mut stage.kernel, stage.line.as_ref(), rules) {
         Ok(armed) => {
             state.armed.push(armed);
             actions::arm(stage, state, rules);
         }
-        Err(e) => state.fail(e),
+        Err(e) => state.fail(told(&e)),
     }
-}
-
-/// The line knows its part before the programs send it packets under the new rules, and lets go
-/// of what the old ones held once they do. What the hook has then, for the record.
-fn lay(stage: &mut Stage, rules: &[RuleId]) -> Result<Armed, String> {
-    let stacks = stage.plan.chains(rules).map_err(|e| told(&e))?;
-    let armed = clock::monotonic_ns();
-    let bank = stage.kernel.next_bank();
-    if let Some(running) = &stage.line {
-        let lines = stacks.iter().filter(|(_, s)| s.via == Via::Line);
-        let lines = lines.map(|(key, s)| (*key, s.line_armed(armed))).collect();
-        running.line.stage(bank, lines).map_err(|e| told(&e))?;
-    }
-    let chain = |s: &Stack| match &stage.line {
-        Some(running) if s.via == Via::Line => running.line.chain(s.hook, &s.line),
-        _ => Ok(s.hook),
-    };
-    let chains =
-        stacks.iter().map(|(key, s)| Ok((*key, chain(s)?))).collect::<Result<_, LineError>>();
-    let chains: BTreeMap<_, _> = chains.map_err(|e| told(&e))?;
-    let epoch = stage.kernel.arm(&chains).map_err(|e| told(&e))?;
-    let ts = clock::monotonic_ns();
-    if let Some(running) = &stage.line {
-        running.line.live(bank).map_err(|e| told(&e))?;
-    }
-    let chains = chains.iter().map(|((flow, direction), c)| ArmedChain::of(*flow, *direction, c));
-    Ok(Armed { ts, epoch, chains: chains.collect() })
 }
 
 /// A flow that a step needs must appear within its time.
@@ -330,6 +305,7 @@ fn open_sockets(state: &State<'_>) -> String {
 }
 
 fn over(
+    hold: bool,
     state: &State<'_>,
     timeline: &Timeline<'_>,
     execs: &Execs,
@@ -345,5 +321,15 @@ fn over(
     // Nobody waits for the end of what is attached to, but what it does may be waited for.
     let nobody_main = !apps().any(|(_, spec)| spec.main);
     let attached = nobody_main && apps().any(|(a, spec)| spec.attach.is_some() && runs(a));
-    !main_left && !execs.any() && !timeline.anything_left(main_left || attached)
+    let held = hold && attached && awaited(state);
+    !main_left && !execs.any() && !held && !timeline.anything_left(main_left || attached)
+}
+
+/// Whether some socket is a flow, or may still become one.
+fn awaited(state: &State<'_>) -> bool {
+    let flows = state.scenario.flows.iter().enumerate();
+    let is_open =
+        |flow: usize| state.sockets.values().any(|s| s.open && s.flow == Some(flow as u32));
+    let mut flows = flows.map(|(i, flow)| flow.follow || !state.appeared[i] || is_open(i));
+    flows.any(|awaited| awaited)
 }

@@ -7,21 +7,24 @@
 //! Whatever happens on the way, dropping [`prepare::Stage`] undoes everything: programs hang on
 //! descriptors, cgroups are removed by their guard.
 
-mod actions;
+pub(crate) mod actions;
 mod assemble;
 mod attach;
 mod captured;
-mod counted;
+pub(crate) mod counted;
 mod drive;
 mod ending;
 mod execs;
-mod interfaces;
+pub(crate) mod interfaces;
 mod janitor;
 pub mod journal;
 mod late;
-mod line;
+pub(crate) mod lay;
+pub(crate) mod line;
 mod missed;
 mod prepare;
+mod preview;
+pub mod progress;
 mod recorded;
 mod resets;
 mod start;
@@ -30,7 +33,7 @@ mod sysctl;
 
 use std::path::PathBuf;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::act::ActError;
 use crate::app::AppError;
@@ -43,6 +46,7 @@ use crate::scenario::Scenario;
 
 pub use attach::{AttachError, Reach};
 pub use janitor::{Charge, tend};
+pub use preview::{Hit, Sight, preview};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -62,6 +66,10 @@ pub struct Options {
     /// Start the janitor that cleans up when this process is killed. Needs the `flowfault`
     /// binary as the running program.
     pub janitor: bool,
+    /// When no step is left, go on for as long as a socket is or may become one of the flows.
+    pub hold: bool,
+    /// Who is told once a second how it goes.
+    pub progress: Option<mpsc::UnboundedSender<progress::Progress>>,
 }
 
 /// Why a run could not even begin. What goes wrong later is part of the report.
@@ -79,6 +87,9 @@ pub enum RunError {
     /// The scenario is too large.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What the apps write has no place.
+    #[error("a run that starts apps or commands needs a directory for what they write")]
+    NoDirectory,
     /// The delay line.
     #[error("fault `{fault}` needs the delay line: {source}")]
     Line {
@@ -122,14 +133,15 @@ impl RunError {
 /// A signal that ends the run early, once it comes: its number.
 pub type Stop = watch::Receiver<Option<i32>>;
 
-/// Does a run, within `reach` ([`Reach::within`]). The report tells how it went; `events.jsonl` and the apps' output are in `out`.
+/// Does a run, within `reach` ([`Reach::within`]). The report tells how it went; `events.jsonl` and the apps' output are in
+/// `out`, if there is one. A run that starts nothing can do without.
 ///
 /// # Errors
 /// [`RunError`] when it could not begin; nothing has been started then and nothing is left.
 pub async fn run(
     scenario: &Scenario,
     options: &Options,
-    out: &OutDir,
+    out: Option<&OutDir>,
     stop: Stop,
     reach: Reach,
 ) -> Result<Report, RunError> {

@@ -12,6 +12,7 @@ use super::attach::Reach;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
+use super::progress::Teller;
 use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
@@ -23,7 +24,7 @@ use crate::netns::{self, Netns};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Host, Remote};
+use crate::scenario::model::{Capture, Host, Remote};
 
 const IDENTIFY: &str = "identify a network namespace (SO_NETNS_COOKIE, Linux 5.14)";
 /// How many sockets a run can observe.
@@ -54,6 +55,8 @@ pub struct Stage {
     pub tier: Tier,
     pub apps_dir: PathBuf,
     pub base_dir: PathBuf,
+    pub hold: bool,
+    pub progress: Option<Teller>,
     _cgroup: RunCgroup,
     _journal: Journal,
     _janitor: Option<Janitor>,
@@ -79,11 +82,13 @@ impl Resolved {
 pub async fn prepare(
     scenario: &Scenario,
     options: &Options,
-    out: &OutDir,
+    out: Option<&OutDir>,
     reach: Reach,
 ) -> Result<Stage, RunError> {
     let Reach { targets, home, started, .. } = reach;
     let watched = home.as_ref().filter(|_| started);
+    let apps_dir = apps_dir(scenario, out)?;
+    let capture = out.map_or(Capture::NONE, |_| scenario.capture);
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
@@ -95,8 +100,8 @@ pub async fn prepare(
         log_level: options.kernel_log,
         fq: matches!(device, Some(Device::Fq(_))),
         hook: options.hook,
-        snaplen: if scenario.capture.max > 0 { scenario.capture.snaplen } else { 0 },
-        captures: scenario.capture.max,
+        snaplen: if capture.max > 0 { capture.snaplen } else { 0 },
+        captures: capture.max,
         netns: netns::cookie().map_err(RunError::io(IDENTIFY))?,
         home: watched
             .map_or(Ok(0), |home| home.within(netns::cookie)?)
@@ -135,13 +140,10 @@ pub async fn prepare(
     let line = match device {
         Some(device) => {
             let answers = line::answers(Arc::clone(&sender), resets);
-            Some(line::open(&mut kernel, &plan, scenario.capture, device, events, answers)?)
+            Some(line::open(&mut kernel, &plan, capture, device, events, answers)?)
         }
         None => None,
     };
-    let apps_dir = out.path().join(write::APPS);
-    std::fs::create_dir_all(&apps_dir)
-        .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
@@ -175,10 +177,24 @@ pub async fn prepare(
         tier,
         apps_dir,
         base_dir: options.base_dir.clone(),
+        hold: options.hold,
+        progress: options.progress.clone().map(Teller::new),
         _cgroup: cgroup,
         _journal: journal,
         _janitor: janitor,
     })
+}
+
+/// Where apps and commands write to; no place if there are none.
+fn apps_dir(scenario: &Scenario, out: Option<&OutDir>) -> Result<PathBuf, RunError> {
+    let starts = scenario.apps.iter().any(|app| app.attach.is_none())
+        || scenario.steps.iter().any(|step| step.exec.is_some());
+    let Some(out) = out else {
+        return if starts { Err(RunError::NoDirectory) } else { Ok(PathBuf::new()) };
+    };
+    let dir = out.path().join(write::APPS);
+    std::fs::create_dir_all(&dir).map_err(RunError::io(format!("make {}", dir.display())))?;
+    Ok(dir)
 }
 
 /// A seed for a run that names none; 32 bits, so that people can retype it.
@@ -192,7 +208,7 @@ fn run_name() -> String {
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
 }
 
-async fn resolve(
+pub(super) async fn resolve(
     scenario: &Scenario,
     plan: &Plan,
     home: Option<&Arc<Netns>>,

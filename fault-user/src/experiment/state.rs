@@ -75,6 +75,8 @@ pub struct Socket {
     pub remote: Option<SocketAddr>,
     pub udp: bool,
     pub open: bool,
+    /// Index of its counters.
+    pub slot: u32,
 }
 
 /// The state of a run.
@@ -324,6 +326,7 @@ impl<'a> State<'a> {
         socket.flow = entry.flow.or(socket.flow);
         socket.udp = i32::from(entry.proto) == libc::IPPROTO_UDP;
         socket.open = addresses.is_some();
+        socket.slot = entry.slot;
         if let Some((local, remote)) = addresses {
             if entry.lport != 0 {
                 socket.local = Some(SocketAddr::new(local, entry.lport));

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use aya::maps::{Array, HashMap, MapError};
 use aya::programs::{BtfTracePoint, SchedClassifier, TestRun as _, TestRunOptions};
-use fault_common::table::{Found, Listener, RemoteKey, TAKEN_BEFORE, TAKEN_IN, WITH_CHILDREN};
+use fault_common::table::{
+    Found, Listener, RemoteKey, SocketEntry, TAKEN_BEFORE, TAKEN_IN, Tuple, WITH_CHILDREN,
+};
 
 use super::Kernel;
 use super::error::KernelError;
@@ -119,6 +121,29 @@ impl Kernel {
             HashMap::try_from(self.map_mut("LISTENERS")?).map_err(failed())?;
         let others = map.get(&key, 0).map_or(0, |listener| listener.sockets);
         map.insert(key, Listener { app, pid, sockets: others + 1 }, 0).map_err(failed())
+    }
+
+    /// Forgets a socket that was taken in: its packets are nobody's again, and its flow is free. Its counters stay.
+    /// Programs that look at it right now have 10 ms to end, for its place in the table is given away again.
+    ///
+    /// # Errors
+    /// A map update fails.
+    pub fn forget(&mut self, cookie: u64, tuple: &Tuple) -> Result<(), KernelError> {
+        let gone = |e| match e {
+            MapError::KeyNotFound => Ok(()),
+            other => Err(KernelError::map("forget a socket")(other)),
+        };
+        let mut tuples: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+            .map_err(KernelError::map("use the map TUPLES"))?;
+        // Another socket may have taken the addresses of a closed one.
+        if tuples.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
+            tuples.remove(tuple).or_else(gone)?;
+        }
+        let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
+            .map_err(KernelError::map("use the map SOCKETS"))?;
+        sockets.remove(&cookie).or_else(gone)?;
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        Ok(())
     }
 
     /// Takes in a socket that is open: from now on its packets are recognised.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use fault_common::fate::Fault;
 use fault_common::rule::Chain;
 
-use super::tally::Tally;
+use super::tally::{Counts, Tally};
 use super::{LineError, Stacks};
+use crate::plan::Tables;
 
 /// A delay line. Dropping it takes it away; what it holds is lost.
-pub trait Backend {
+pub trait Backend: Send {
     /// The word of report.json.
     fn name(&self) -> &'static str;
 
@@ -34,6 +35,18 @@ pub trait Backend {
     /// # Errors
     /// The line has ended.
     fn live(&self, bank: usize) -> Result<(), LineError>;
+
+    /// Replaces the tables that faults name by index. Those that a live fault names must stay where they are.
+    ///
+    /// # Errors
+    /// The line has ended.
+    fn tables(&self, tables: Tables) -> Result<(), LineError>;
+
+    /// What it has counted until now, beside what the packet programs count.
+    ///
+    /// # Errors
+    /// The line has ended.
+    fn counts(&self) -> Result<Counts, LineError>;
 
     /// When it was last seen at work: CLOCK_MONOTONIC, ns.
     fn last_beat(&self) -> u64;

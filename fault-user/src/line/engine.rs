@@ -16,6 +16,7 @@ use super::queue::Queue;
 use super::tally::Tally;
 use super::{Outlet, Settings, Stacks};
 use crate::capture::Kept;
+use crate::plan::Tables;
 
 /// Slot and direction of a connection.
 pub type ConnKey = (u32, Direction);
@@ -87,6 +88,11 @@ impl Engine {
             touched: HashSet::new(),
             tally,
         }
+    }
+
+    /// Replaces the tables that faults name.
+    pub fn set_tables(&mut self, tables: Tables) {
+        self.settings.tables = tables;
     }
 
     /// Lays down the rules of a bank that is not live.

@@ -39,6 +39,15 @@ pub struct RuleTally {
     pub ended: u64,
 }
 
+/// What is counted of packets, at some moment.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// By slot and direction.
+    pub sockets: BTreeMap<(u32, Direction), SocketTally>,
+    /// By rule id.
+    pub rules: BTreeMap<u32, RuleTally>,
+}
+
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -87,6 +96,11 @@ impl Tally {
             captured: Vec::new(),
             captured_beyond: 0,
         })
+    }
+
+    /// What there is of packets until now.
+    pub fn counts(&self) -> Counts {
+        Counts { sockets: self.sockets.clone(), rules: self.rules.clone() }
     }
 
     /// Notes how late a packet went on, ns.

@@ -18,16 +18,19 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::engine::Engine;
 use super::frame::Frame;
 use super::plumbing::{Plumbing, index};
-use super::tally::Tally;
+use super::tally::{Counts, Tally};
 use super::tap::Tap;
 use super::{Answer, Backend, LineError, Outlet as _, Settings, Stacks};
 use crate::clock;
 use crate::kernel::{Batch, Shared};
+use crate::plan::Tables;
 
 /// So close to a deadline the thread stays awake: a wake-up takes about as long.
 const SPIN_NS: u64 = 60_000;
 /// The longest sleep, ns.
 const SLEEP_NS: u64 = 100_000_000;
+/// How long an answer of the thread is waited for: it is at work or asleep, never blocked.
+const ANSWER: Duration = Duration::from_secs(1);
 /// Frames read before deadlines are looked at again.
 const BURST: usize = 64;
 
@@ -35,6 +38,8 @@ const BURST: usize = 64;
 enum Command {
     Stage(usize, Stacks),
     Live(usize),
+    Tables(Tables),
+    Count(Sender<Counts>),
     Stop,
 }
 
@@ -138,6 +143,17 @@ impl Backend for Line {
         self.send(Command::Live(bank))
     }
 
+    fn tables(&self, tables: Tables) -> Result<(), LineError> {
+        self.send(Command::Tables(tables))
+    }
+
+    fn counts(&self) -> Result<Counts, LineError> {
+        let (to, from) = channel();
+        self.send(Command::Count(to))?;
+        from.recv_timeout(ANSWER)
+            .map_err(|e| LineError::Stopped(format!("its thread does not answer: {e}")))
+    }
+
     fn last_beat(&self) -> u64 {
         self.beat.load(Ordering::Acquire)
     }
@@ -207,6 +223,11 @@ impl Worker {
             match self.inbox.try_recv() {
                 Ok(Command::Stage(bank, stacks)) => self.engine.stage(bank, stacks),
                 Ok(Command::Live(bank)) => self.engine.live(bank, now),
+                Ok(Command::Tables(tables)) => self.engine.set_tables(tables),
+                Ok(Command::Count(to)) => {
+                    // Who has asked may have given up waiting.
+                    let _ = to.send(self.engine.tally.counts());
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }

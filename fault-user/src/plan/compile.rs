@@ -7,9 +7,9 @@ use fault_common::table::{
     v4,
 };
 
-use super::{MarkerPlan, Plan, rules};
+use super::{MarkerPlan, Plan, RuleId, Tables, rules};
 use crate::addr;
-use crate::scenario::model::{Flow, Marker, Opened, Protocol, Remote, Same, Scenario, Stdio};
+use crate::scenario::model::{Flow, Line, Marker, Opened, Protocol, Remote, Same, Scenario, Stdio};
 
 /// A scenario that is valid but larger than the kernel tables.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -49,7 +49,8 @@ pub fn compile(scenario: &Scenario, seed: u64) -> Result<Plan, PlanError> {
         let bit = flow.remote.as_ref().map(|r| intern(&mut remotes, r));
         selectors.push(selector(scenario, flow, i as u32, bit));
     }
-    let (rules, tables) = rules::compile(scenario);
+    let (mut rules, mut tables) = (Vec::new(), Tables::default());
+    rules::compile(scenario, &mut rules, &mut tables);
     Ok(Plan {
         seed,
         markers: markers(scenario, &selectors)?,
@@ -60,6 +61,31 @@ pub fn compile(scenario: &Scenario, seed: u64) -> Result<Plan, PlanError> {
         line: scenario.line,
         observed: observed(scenario),
     })
+}
+
+impl Plan {
+    /// A plan without flows and rules, which [`Self::extend`] gives some.
+    pub fn empty(seed: u64) -> Self {
+        Self {
+            seed,
+            selectors: Vec::new(),
+            remotes: Vec::new(),
+            markers: Vec::new(),
+            rules: Vec::new(),
+            tables: Tables::default(),
+            line: Line::default(),
+            observed: Vec::new(),
+        }
+    }
+
+    /// Adds the rules of a scenario's steps, all of them for the flow of this number; rules and tables that there are
+    /// keep their places. Returns the new ones in stacking order.
+    pub fn extend(&mut self, scenario: &Scenario, flow: usize) -> Vec<RuleId> {
+        let first = self.rules.len();
+        rules::compile(scenario, &mut self.rules, &mut self.tables);
+        self.rules[first..].iter_mut().for_each(|rule| rule.flow = flow);
+        (first as u32..self.rules.len() as u32).map(RuleId).collect()
+    }
 }
 
 fn limit(what: &'static str, count: usize, max: usize) -> Result<(), PlanError> {

@@ -15,9 +15,8 @@ use crate::scenario::model::{
 };
 use crate::scenario::written;
 
-/// The rules of all steps, and the tables that they name.
-pub fn compile(scenario: &Scenario) -> (Vec<RulePlan>, Tables) {
-    let (mut rules, mut tables) = (Vec::new(), Tables::default());
+/// The rules of all steps, behind those that there are already, and the tables that they name.
+pub fn compile(scenario: &Scenario, rules: &mut Vec<RulePlan>, tables: &mut Tables) {
     for (step, of) in scenario.steps.iter().enumerate() {
         for (entry, spec) in of.faults.iter().enumerate() {
             for direction in directions(spec) {
@@ -28,7 +27,7 @@ pub fn compile(scenario: &Scenario) -> (Vec<RulePlan>, Tables) {
                     entry,
                     flow: spec.flow.0,
                     direction: *direction,
-                    what: what(id, spec, &mut tables),
+                    what: what(id, spec, tables),
                     hook: hook.then(|| hook_rule(id, spec)).flatten(),
                     text: written(spec),
                     may_miss: spec.may_miss,
@@ -36,7 +35,6 @@ pub fn compile(scenario: &Scenario) -> (Vec<RulePlan>, Tables) {
             }
         }
     }
-    (rules, tables)
 }
 
 /// What is done to a connection is one rule; its direction says nothing.

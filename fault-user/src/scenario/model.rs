@@ -62,6 +62,11 @@ pub struct Capture {
     pub max: u32,
 }
 
+impl Capture {
+    /// Nothing is kept.
+    pub const NONE: Self = Self { snaplen: 0, max: 0 };
+}
+
 impl Default for Capture {
     fn default() -> Self {
         Self { snaplen: 256, max: 10_000 }

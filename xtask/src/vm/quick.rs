@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 /// Names of tests, in whichever test program.
-const TESTS: [&str; 24] = [
+const TESTS: [&str; 26] = [
     // The verifier takes every program, and the programs do what the model does.
     "budget::each_program_is_verified_within_half_of_the_limit",
     "egress::what_a_socket_sends_meets_the_fate_that_the_model_says",
@@ -36,6 +36,9 @@ const TESTS: [&str; 24] = [
     "waits::packets_on_a_cable_are_held_in_order_and_never_come_early",
     "waits::bulk_reaches_what_the_window_allows_on_the_way_out",
     "life::when_the_owner_is_killed_packets_pass_and_nothing_is_left",
+    // By hand, and in a test's own process.
+    "hits::by_cookie_by_descriptor_and_by_address",
+    "lifetime::nothing_is_left_of_a_process_that_is_killed",
     "netem::shares_agree_with_netem",
     "netem::times_agree_with_netem",
 ];

@@ -27,6 +27,8 @@ pub enum Command {
     Check(Check),
     /// Render a finished run again
     Report(Report),
+    /// One fault on one flow of a running program, without a file
+    Inject(Box<crate::inject::Inject>),
     /// List live flows, and what picks each of them
     Flows(Flows),
     /// Say what this kernel, these privileges and this machine can and cannot do

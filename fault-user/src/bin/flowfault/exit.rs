@@ -1,5 +1,6 @@
 //! Exit codes (contract, section 1) and the last words before them.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use fault_user::audit::AuditError;
@@ -36,7 +37,7 @@ pub const RUN: Code = Code(4);
 /// An error of the command line that clap cannot know of; says what would be right.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BadUsage(pub &'static str);
+pub struct BadUsage(pub Cow<'static, str>);
 
 /// The code of a command that a signal has ended.
 pub fn signalled(signal: i32) -> Code {
@@ -82,6 +83,7 @@ pub fn explain(error: &anyhow::Error) -> Code {
         Some(RunError::Attach(e)) if e.is_usage() => USAGE,
         Some(RunError::Attach(e)) if e.is_machine() => MACHINE,
         Some(RunError::Kernel(_) | RunError::Io { .. }) => MACHINE,
+        Some(RunError::NoDirectory) => USAGE,
         Some(RunError::App(_) | RunError::Act(_) | RunError::Line { .. }) => MACHINE,
         Some(RunError::Attach(_) | RunError::Resolve { .. }) | None => RUN,
     }

@@ -6,6 +6,7 @@ mod clean;
 mod doctor;
 mod exit;
 mod flows;
+mod inject;
 mod out;
 mod report;
 mod run;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
         Command::Flows(args) => flows::flows(args),
+        Command::Inject(args) => inject::inject(*args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Clean => clean::clean(),
         Command::Completions { shell } => args::completions(shell).map(|()| exit::DONE),

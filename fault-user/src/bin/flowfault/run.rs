@@ -43,6 +43,8 @@ pub fn run(args: Run) -> Result<Code> {
         hook: args.hook.map(Into::into),
         kernel_log: kernel_log(),
         janitor: true,
+        hold: false,
+        progress: None,
     };
     let done = reach.within(|reach| drive(&scenario, &options, &results, reach));
     let (report, signal) = done.inspect_err(|_| forget(&dir))?;
@@ -68,7 +70,7 @@ fn drive(
     let done = runtime.block_on(async {
         let (tx, rx) = watch::channel(None);
         listen(&tx)?;
-        let report = experiment::run(scenario, options, results, rx, reach).await?;
+        let report = experiment::run(scenario, options, Some(results), rx, reach).await?;
         let signal = *tx.borrow();
         anyhow::Ok((report, signal))
     });
@@ -78,7 +80,7 @@ fn drive(
 }
 
 /// A run that could not begin leaves no empty directory behind; one with anything in it stays.
-fn forget(dir: &Path) {
+pub(crate) fn forget(dir: &Path) {
     for dir in [dir.join(write::APPS), dir.to_owned()] {
         // Fails for a directory that is not empty, or not there: both are fine.
         let _ = std::fs::remove_dir(dir);
@@ -86,7 +88,7 @@ fn forget(dir: &Path) {
 }
 
 /// Turns SIGINT and SIGTERM into an orderly end.
-fn listen(tx: &watch::Sender<Option<i32>>) -> Result<()> {
+pub(crate) fn listen(tx: &watch::Sender<Option<i32>>) -> Result<()> {
     for (kind, number) in
         [(SignalKind::interrupt(), libc::SIGINT), (SignalKind::terminate(), libc::SIGTERM)]
     {
@@ -117,7 +119,7 @@ fn show(args: &Run, report: &Report, dir: Option<&PathBuf>) -> Result<()> {
 }
 
 /// Why a run did not pass, for those who want to hear nothing else.
-fn complaints(report: &Report) -> String {
+pub(crate) fn complaints(report: &Report) -> String {
     let failed = report.expectations.iter().filter(|e| !e.held);
     let failed =
         failed.map(|e| format!("expectation failed: {}; observed: {}", e.text, e.observed));
@@ -127,7 +129,7 @@ fn complaints(report: &Report) -> String {
 }
 
 /// Level of the eBPF programs' own messages: FLOWFAULT_KERNEL_LOG, 0 (off) to 5 (trace).
-fn kernel_log() -> u32 {
+pub(crate) fn kernel_log() -> u32 {
     std::env::var("FLOWFAULT_KERNEL_LOG").ok().and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 

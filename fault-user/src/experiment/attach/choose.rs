@@ -110,7 +110,8 @@ pub fn list<'a>(candidates: impl IntoIterator<Item = &'a Candidate<'a>>) -> Vec<
     lines
 }
 
-fn matches(flow: &Flow, remote: Option<&Resolved>, c: &Candidate<'_>) -> bool {
+/// Whether a socket is what the flow's selectors say.
+pub fn matches(flow: &Flow, remote: Option<&Resolved>, c: &Candidate<'_>) -> bool {
     let protocol = match flow.protocol {
         model::Protocol::Tcp => Protocol::Tcp,
         model::Protocol::Udp => Protocol::Udp,

@@ -12,12 +12,15 @@ mod children;
 mod choose;
 mod error;
 mod open;
+mod owners;
 mod reach;
 mod targets;
 
 pub use children::add_descendants;
+pub use choose::{Candidate, choose, list, matches};
 pub use error::AttachError;
-pub use open::take_in;
+pub use open::{candidates, remote_of, take_in};
+pub use owners::Owners;
 pub use reach::Reach;
 pub use targets::{Target, covering};
 

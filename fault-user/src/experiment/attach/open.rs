@@ -1,13 +1,13 @@
 //! The open sockets of apps that run already are looked at, given their flows, and taken in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use fault_common::event::NO_FLOW;
 use fault_common::table::{Found, SOCKET_ACCEPTED};
 
 use super::choose::{self, Candidate};
-use super::{AttachError, Target};
+use super::{AttachError, Owners, Target};
 use crate::addr;
 use crate::experiment::prepare::Resolved;
 use crate::kernel::{Kernel, Taken};
@@ -15,9 +15,6 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::scenario::model::{Flow, Opened};
 use crate::sockets::{self, Inventory, Protocol, Request, State};
-
-/// Who may hold what: app by process id, the first app that has it.
-type Owners = BTreeMap<i32, usize>;
 
 /// Takes in all open sockets of the targets. The hooks that see others open are attached already.
 ///
@@ -30,19 +27,11 @@ pub fn take_in(
     targets: &[Target],
     slots: u32,
 ) -> Result<(), AttachError> {
-    let mut owners = Owners::new();
-    for target in targets {
-        for pid in target.pids() {
-            owners.entry(pid).or_insert(target.app);
-        }
-    }
+    let owners = Owners::of(targets);
     let inventory = sockets::look(&Request { all: true, ..Request::default() })?;
     let candidates = candidates(&inventory, &owners);
-    let remote_of = |flow: usize| {
-        scenario.flows.get(flow)?.remote.as_ref()?;
-        remotes.get(plan.selectors.get(flow)?.remote as usize)
-    };
-    let roles = choose::choose(scenario, remote_of, &candidates)?;
+    let roles =
+        choose::choose(scenario, |flow| remote_of(scenario, plan, remotes, flow), &candidates)?;
     listeners(kernel, scenario, &inventory, &owners)?;
     for (candidate, role) in candidates.iter().zip(&roles) {
         if kernel.take_in(&found(candidate, *role))? == Taken::NoRoom {
@@ -53,14 +42,26 @@ pub fn take_in(
     still_there(scenario, &candidates, &roles)
 }
 
-fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidate<'a>> {
+/// The remote of a flow with its addresses, if the flow has one.
+pub fn remote_of<'r>(
+    scenario: &Scenario,
+    plan: &Plan,
+    remotes: &'r [Resolved],
+    flow: usize,
+) -> Option<&'r Resolved> {
+    scenario.flows.get(flow)?.remote.as_ref()?;
+    remotes.get(plan.selectors.get(flow)?.remote as usize)
+}
+
+/// What is open of the owners' sockets.
+pub fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidate<'a>> {
     let own = inventory.flows.iter().filter(|f| f.namespace == inventory.namespace);
     let listening: HashSet<SocketAddr> =
         own.clone().filter(|f| f.socket.state == State::Listen).map(|f| f.socket.local).collect();
     let live = own.filter(|flow| flow.socket.is_live());
     live.filter_map(|flow| {
         let mut holders = flow.holders.known().iter();
-        let holder = holders.find(|h| owners.contains_key(&h.process.pid))?;
+        let holder = holders.find(|h| owners.app(h.process.pid).is_some())?;
         let accepted = match flow.opened {
             sockets::Opened::Accept => true,
             sockets::Opened::Connect => false,
@@ -68,7 +69,7 @@ fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidate<'a
             sockets::Opened::Unknown => is_listened_at(&listening, flow.socket.local),
         };
         Some(Candidate {
-            app: owners[&holder.process.pid],
+            app: owners.app(holder.process.pid)?,
             holder,
             socket: &flow.socket,
             remote: flow.socket.remote?,
@@ -120,15 +121,16 @@ fn listeners(
     for listener in &listening {
         let local = listener.socket.local;
         let mut holders = listener.holders.known().iter();
-        let Some(holder) = holders.find(|h| owners.contains_key(&h.process.pid)) else { continue };
-        let (pid, app) = (holder.process.pid, owners[&holder.process.pid]);
+        let owned = holders.find_map(|h| Some((h, owners.app(h.process.pid)?)));
+        let Some((holder, app)) = owned else { continue };
+        let pid = holder.process.pid;
         if let Some(whose) = choose::protected(&holder.process) {
             let (flow, socket) = (flow.name.clone(), format!("  {local}, which listens"));
             return Err(AttachError::Protected { flow, whose, socket });
         }
         let same = listening.iter().filter(|other| other.socket.local == local);
         let others = same.filter_map(|other| other.holders.first()).map(|h| h.process.pid);
-        if let Some(pid) = others.into_iter().find(|pid| owners.get(pid) != Some(&app)) {
+        if let Some(pid) = others.into_iter().find(|pid| owners.app(*pid) != Some(app)) {
             let (flow, app) = (flow.name.clone(), scenario.apps[app].name.clone());
             return Err(AttachError::SharedListener { flow, app, local, pid });
         }

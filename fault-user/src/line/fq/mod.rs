@@ -19,10 +19,11 @@ use fault_common::fate::Fault;
 use fault_common::line::wait;
 use fault_common::rule::Chain;
 
-use super::tally::Tally;
+use super::tally::{Counts, Tally};
 use super::{Backend, LineError, Stacks};
 use crate::clock;
 use crate::kernel::Waits;
+use crate::plan::Tables;
 
 pub use carries::carries;
 pub use pair::Pair;
@@ -65,6 +66,16 @@ impl Backend for Fq {
 
     fn live(&self, _bank: usize) -> Result<(), LineError> {
         Ok(())
+    }
+
+    /// It knows constant delays only.
+    fn tables(&self, _tables: Tables) -> Result<(), LineError> {
+        Ok(())
+    }
+
+    /// The programs count it all.
+    fn counts(&self) -> Result<Counts, LineError> {
+        Ok(Counts::default())
     }
 
     /// The kernel does not get stuck.

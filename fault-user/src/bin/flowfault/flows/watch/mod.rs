@@ -32,7 +32,7 @@ pub fn needs_a_terminal() -> Result<()> {
     }
     let remedy = "--watch needs a terminal on stdin and stdout; leave it out for a plain table, or take --json \
                   for other programs";
-    Err(BadUsage(remedy).into())
+    Err(BadUsage(remedy.into()).into())
 }
 
 /// Shows the flows until q, SIGINT or SIGTERM.
