@@ -46,7 +46,8 @@ fn what_goes_on_later_is_kept_and_what_no_fault_touches_is_not() {
     rig.wait(10 * MS);
     rig.bytes(A, 3 * MSS as u64, MSS);
     let tally = rig.engine.into_tally();
-    let kept: Vec<_> = tally.captured.iter().map(|p| (position(p), p.did, p.segs, p.rules.clone())).collect();
+    let kept: Vec<_> =
+        tally.captured.iter().map(|p| (position(p), p.did, p.segs, p.rules.clone())).collect();
     let mss = MSS as u64;
     assert_eq!(kept, [(0, Did::Lost, 1, vec![3, 9]), (mss, Did::Changed, 2, vec![3])]);
 }
