@@ -27,6 +27,10 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     }
     finish_line(stage, state);
     stage.kernel.detach_interfaces();
+    // What runs on without the run would go on telling, and be counted, when nobody reads any more.
+    if let Err(e) = stage.kernel.unload() {
+        state.fail(told(&e));
+    }
     if let Some(reader) = stage.events.take() {
         // Blocks for as long as the ring has something left: milliseconds.
         reader.finish();

@@ -2,7 +2,8 @@
 
 use aya::maps::Array;
 use aya::programs::{
-    CgroupSkb, CgroupSock, CgroupSockAddr, SchedClassifier, SockOps, SocketFilter,
+    CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, SchedClassifier, SockOps,
+    SocketFilter,
 };
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
@@ -114,6 +115,34 @@ impl Kernel {
         // Raw sockets have their protocol for a port; see `Kernel::exempt`.
         kernel.open_gate(libc::IPPROTO_RAW as u16)?;
         Ok(kernel)
+    }
+}
+
+impl Kernel {
+    /// Detaches and unloads all programs; counters stay. Before it, [`Kernel::detach_interfaces`].
+    ///
+    /// # Errors
+    /// One of them cannot be unloaded.
+    pub fn unload(&mut self) -> Result<(), KernelError> {
+        for (name, program) in self.ebpf.programs_mut() {
+            let done = match program {
+                Program::SchedClassifier(p) => p.unload(),
+                Program::CgroupSockAddr(p) => p.unload(),
+                Program::CgroupSkb(p) => p.unload(),
+                Program::CgroupSock(p) => p.unload(),
+                Program::SockOps(p) => p.unload(),
+                Program::SocketFilter(p) => p.unload(),
+                Program::BtfTracePoint(p) => p.unload(),
+                Program::FExit(p) => p.unload(),
+                // There are no others in the object.
+                _ => Ok(()),
+            };
+            match done {
+                Ok(()) | Err(ProgramError::NotLoaded) => {}
+                Err(e) => return Err(KernelError::program(name, &e)),
+            }
+        }
+        Ok(())
     }
 }
 
