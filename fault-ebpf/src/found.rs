@@ -64,7 +64,9 @@ pub fn on_state(ctx: &BtfTracePointContext) {
     // SAFETY: sk is the tracepoint's own trusted argument.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.arg::<u64>(0) as *mut c_void) };
     match (ctx.arg::<i32>(1) as u32, ctx.arg::<i32>(2) as u32) {
-        (learn::TCP_LISTEN, _) => return listen::listens_no_more(cookie),
+        // Not to SYN_RECV: a new connection begins as a copy of the listener, on older kernels with its cookie
+        // (inet_csk_clone_lock).
+        (learn::TCP_LISTEN, learn::TCP_CLOSE) => return listen::listens_no_more(cookie),
         (_, learn::TCP_LISTEN) => return listen::begins_to_listen(cookie),
         _ => {}
     }

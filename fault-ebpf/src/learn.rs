@@ -38,7 +38,7 @@ const STATE_CB: u32 = 10;
 const LISTEN_CB: u32 = 11;
 pub const STATE_CB_FLAG: i32 = 1 << 2;
 const TCP_FIN_WAIT1: u32 = 4;
-const TCP_CLOSE: u32 = 7;
+pub const TCP_CLOSE: u32 = 7;
 const TCP_LAST_ACK: u32 = 9;
 pub const TCP_LISTEN: u32 = 10;
 /// cgroups this deep are still recognised as part of an app.
@@ -232,7 +232,9 @@ pub fn on_sock_ops(ctx: &SockOpsContext) {
     match op {
         LISTEN_CB => return listen::listens(ctx, cookie, network),
         PASSIVE_ESTABLISHED_CB => listen::accepted(ctx, cookie, network),
-        STATE_CB if ctx.arg(0) == TCP_LISTEN => return listen::listens_no_more(cookie),
+        STATE_CB if ctx.arg(0) == TCP_LISTEN && ctx.arg(1) == TCP_CLOSE => {
+            return listen::listens_no_more(cookie);
+        }
         _ => {}
     }
     let Some(p) = SOCKETS.get_ptr_mut(cookie) else { return };

@@ -22,17 +22,17 @@ fn text(lab: &Lab, app: &str, first: &str) -> String {
     )
 }
 
-/// Two clients, one after the other.
-fn clients(lab: &Lab, port: u64) -> [Daemon; 2] {
+/// Two clients, one after the other, and their ports.
+fn clients(lab: &Lab, port: u64) -> [(Daemon, u64); 2] {
     ["first", "second"].map(|name| {
         let client = Daemon::start(lab, true, name, &format!("echo 10.77.0.1 {port} 1"));
-        client.of(1);
-        client
+        let port = client.of(1)[0].port;
+        (client, port)
     })
 }
 
-fn only_the_second(report: &Report, clients: &[Daemon; 2]) {
-    let ports = clients.each_ref().map(|client| client.of(1)[0].port);
+fn only_the_second(report: &Report, clients: &[(Daemon, u64); 2]) {
+    let ports = clients.each_ref().map(|(_, port)| *port);
     let of = |port: u64| {
         let remote = format!("10.77.0.2:{port}");
         let cookie = report.flows.iter().find(|f| f.remote == remote).map(|f| f.cookie);
