@@ -5,7 +5,7 @@
 //! into enums by checked conversions only.
 
 /// A socket was labelled in its connect (before the SYN). `aux` = attempt, `len` = nth of the
-/// flow's selector.
+/// flow's selector, `seq` = conditions of selectors that the controller is to ask.
 pub const KIND_OPENED: u8 = 1;
 /// The local port is known, the SYN not yet sent (TCP_CONNECT_CB). Addresses as in `Opened`.
 pub const KIND_BOUND: u8 = 2;

@@ -3,17 +3,18 @@
 
 use core::mem::{offset_of, size_of};
 
+use crate::condition::{AddressKey, PortKey};
 use crate::event::{Event, SocketEvent};
 use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, MarkerEntry, MarkerSet,
-    RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, Listener, ListenerKey,
+    MarkerEntry, MarkerSet, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -23,14 +24,17 @@ const _: () = {
     assert!(size_of::<SocketEvent>() == 80 + 32);
     assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
     assert!(size_of::<Chain>() == 16 + CHAIN_LEN * size_of::<Rule>());
-    assert!(size_of::<Selector>() == 8 * 4 + 16 + 4);
+    assert!(size_of::<Selector>() == 8 * 4 + 8);
     assert!(size_of::<SelectorState>() == 24);
-    assert!(size_of::<RemoteKey>() == 20);
+    assert!(size_of::<ListenerKey>() == 20);
+    assert!(size_of::<AddressKey>() == 2 + 16);
+    assert!(size_of::<PortKey>() == 4);
+    assert!(size_of::<Listener>() == 2 * 8);
     assert!(size_of::<Tuple>() == 40);
     assert!(size_of::<DatagramKey>() == 8 + 16 + 2 * 4);
     assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
-    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8 + 2 * 20);
-    assert!(size_of::<Found>() == 2 * 8 + 2 * 16 + 8 * 4);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 2 * 8 + 2 * 20);
+    assert!(size_of::<Found>() == 3 * 8 + 2 * 16 + 8 * 4);
     assert!(size_of::<LastSegment>() == 20);
     assert!(size_of::<Handed>() == 80);
     assert!(size_of::<Back>() == 24);
@@ -68,7 +72,10 @@ mod pod {
         Chain,
         Selector,
         SelectorState,
-        RemoteKey,
+        AddressKey,
+        PortKey,
+        ListenerKey,
+        Listener,
         Tuple,
         DatagramKey,
         Datagrams,

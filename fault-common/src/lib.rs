@@ -5,6 +5,7 @@
 //! of a finished run all compile the same code.
 #![cfg_attr(not(test), no_std)]
 
+pub mod condition;
 pub mod decide;
 pub mod event;
 pub mod fate;

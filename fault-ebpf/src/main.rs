@@ -11,6 +11,7 @@
 
 mod atomic;
 mod classify;
+mod condition;
 mod ctx;
 mod datagram;
 mod emit;

@@ -22,6 +22,7 @@ mod line;
 mod missed;
 mod prepare;
 mod resets;
+mod selection;
 mod start;
 mod state;
 mod sysctl;

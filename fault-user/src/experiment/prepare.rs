@@ -1,6 +1,5 @@
 //! Everything that must be in place before the first app starts.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use tokio::sync::mpsc;
 use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
+use super::selection::Selection;
 use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
@@ -19,7 +19,6 @@ use crate::line::{Device, Reached};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Host, Remote};
 
 /// How many sockets a run can observe.
 const SLOTS: u32 = 4096;
@@ -36,7 +35,7 @@ pub struct Stage {
     pub supervisor: Supervisor,
     pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
-    pub remotes: Vec<Resolved>,
+    pub selection: Selection,
     pub plan: Plan,
     pub tier: Tier,
     pub apps_dir: PathBuf,
@@ -44,22 +43,6 @@ pub struct Stage {
     _cgroup: RunCgroup,
     _journal: Journal,
     _janitor: Option<Janitor>,
-}
-
-/// A remote with its addresses.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// `None`: any host.
-    pub ips: Option<Vec<IpAddr>>,
-    pub port: u16,
-}
-
-impl Resolved {
-    /// Whether a connection to `ip`:`port` goes there.
-    pub fn is(&self, ip: IpAddr, port: u16) -> bool {
-        let host = self.ips.as_ref().is_none_or(|ips| ips.contains(&ip.to_canonical()));
-        host && self.port == port
-    }
 }
 
 /// Loads, attaches and opens everything; starts nothing of the user's.
@@ -75,6 +58,7 @@ pub async fn prepare(
     let mut kernel = Kernel::load(&Setup {
         seed,
         selectors: plan.selectors.clone(),
+        udp_conditions: plan.udp_conditions(),
         rules: plan.rules.len() as u32,
         slots: SLOTS,
         log_level: options.kernel_log,
@@ -85,8 +69,8 @@ pub async fn prepare(
     if options.kernel_log > 0 {
         kernel.forward_logs()?;
     }
-    let remotes = resolve(scenario, &plan).await?;
-    register_remotes(&mut kernel, &remotes)?;
+    let selection = Selection::new(scenario, &plan).await?;
+    kernel.write_conditions(&selection.tables)?;
     let (events, batches) = mpsc::unbounded_channel();
     let reader = kernel.events_to(events.clone())?;
     let tier = kernel.attach_evidence(options.tier)?;
@@ -112,7 +96,7 @@ pub async fn prepare(
         .map_err(RunError::io(format!("make {}", apps_dir.display())))?;
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     register_apps(&mut kernel, &plan, &supervisor)?;
-    attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
+    attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -132,7 +116,7 @@ pub async fn prepare(
         supervisor,
         app_events,
         interfaces,
-        remotes,
+        selection,
         plan,
         tier,
         apps_dir,
@@ -152,47 +136,6 @@ fn draw_seed() -> u64 {
 fn run_name() -> String {
     let unique = fault_common::rng::mix(crate::clock::monotonic_ns());
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
-}
-
-async fn resolve(scenario: &Scenario, plan: &Plan) -> Result<Vec<Resolved>, RunError> {
-    let mut resolved = Vec::new();
-    for remote in &plan.remotes {
-        let ips = match &remote.host {
-            Host::Any => None,
-            Host::Ip(ip) => Some(vec![ip.to_canonical()]),
-            Host::Name(name) => Some(lookup(scenario, remote, name).await?),
-        };
-        resolved.push(Resolved { ips, port: remote.port });
-    }
-    Ok(resolved)
-}
-
-async fn lookup(scenario: &Scenario, remote: &Remote, name: &str) -> Result<Vec<IpAddr>, RunError> {
-    let error = |reason: String| {
-        let of = scenario.flows.iter().find(|f| f.remote.as_ref() == Some(remote));
-        let flow = of.map_or_else(String::new, |f| f.name.clone());
-        RunError::Resolve { host: name.into(), flow, reason }
-    };
-    let found = tokio::net::lookup_host((name, remote.port)).await;
-    let mut ips: Vec<IpAddr> =
-        found.map_err(|e| error(e.to_string()))?.map(|a| a.ip().to_canonical()).collect();
-    ips.sort();
-    ips.dedup();
-    if ips.is_empty() { Err(error("no address".into())) } else { Ok(ips) }
-}
-
-fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), RunError> {
-    for (bit, remote) in (0..).zip(remotes) {
-        match &remote.ips {
-            None => kernel.add_remote(bit, None, remote.port)?,
-            Some(ips) => {
-                for ip in ips {
-                    kernel.add_remote(bit, Some(*ip), remote.port)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn attach_interfaces(
@@ -226,7 +169,7 @@ fn attach_cgroups(
 fn attach_apps(
     kernel: &mut Kernel,
     scenario: &Scenario,
-    plan: (&Plan, &[Resolved]),
+    selection: &Selection,
     supervisor: &mut Supervisor,
     targets: Vec<attach::Target>,
 ) -> Result<(), RunError> {
@@ -240,7 +183,7 @@ fn attach_apps(
             None => kernel.add_app(target.cgroup_id, target.app as u32)?,
         }
     }
-    attach::take_in(kernel, scenario, plan, &targets, SLOTS)?;
+    attach::take_in(kernel, scenario, selection, &targets, SLOTS)?;
     for target in targets {
         if let Some(process) = target.process {
             supervisor.attach(target.app, process)?;

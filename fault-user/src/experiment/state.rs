@@ -332,10 +332,10 @@ impl<'a> State<'a> {
     }
 
     fn assign_late(&mut self, entry: &Entry, stage: &mut Stage) -> Option<u32> {
-        let What::Opened { remote, attempt, .. } = entry.what else { return None };
+        let What::Opened { attempt, later, .. } = entry.what else { return None };
         let mut over = Vec::new();
         for late in &mut self.late {
-            if attempt > 1 || !late.takes(entry, remote, &stage.remotes) {
+            if attempt > 1 || !late.takes(entry, later) {
                 continue;
             }
             match late.room(|cookie| stage.kernel.has_left(cookie)) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapError};
 use aya::programs::{BtfTracePoint, SchedClassifier, TestRun as _, TestRunOptions};
-use fault_common::table::{Found, RemoteKey, TAKEN_BEFORE, TAKEN_IN};
+use fault_common::table::{Found, Listener, ListenerKey, TAKEN_BEFORE, TAKEN_IN};
 
 use super::Kernel;
 use super::error::KernelError;
@@ -70,7 +70,7 @@ impl Kernel {
     }
 
     /// Says that connections which `ip` (unspecified: any) accepts at this port are this app's; `pid` is the process
-    /// that they are told of.
+    /// that they are told of, and `allowed` the conditions that its user and cgroup do not contradict.
     ///
     /// # Errors
     /// The table is full (1024 listeners).
@@ -78,14 +78,15 @@ impl Kernel {
         &mut self,
         ip: IpAddr,
         port: u16,
-        app: u32,
-        pid: u32,
+        (pid, app): (u32, u32),
+        allowed: u64,
     ) -> Result<(), KernelError> {
         let addr = if ip.is_unspecified() { [0; 4] } else { addr::words(ip) };
-        let mut map: HashMap<_, RemoteKey, u64> = HashMap::try_from(self.map_mut("LISTENERS")?)
-            .map_err(KernelError::map("use the map LISTENERS"))?;
-        let whose = u64::from(pid) << 32 | u64::from(app);
-        map.insert(RemoteKey { addr, port: port.into() }, whose, 0)
+        let mut map: HashMap<_, ListenerKey, Listener> =
+            HashMap::try_from(self.map_mut("LISTENERS")?)
+                .map_err(KernelError::map("use the map LISTENERS"))?;
+        let listener = Listener { whose: u64::from(pid) << 32 | u64::from(app), allowed };
+        map.insert(ListenerKey { addr, port: port.into() }, listener, 0)
             .map_err(KernelError::map("register a listener"))
     }
 

@@ -7,7 +7,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::{SEL_REMOTE, Selector};
+use fault_common::table::Selector;
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks};
@@ -23,6 +23,8 @@ pub struct Setup {
     pub seed: u64,
     /// One per flow.
     pub selectors: Vec<Selector>,
+    /// Conditions that a UDP socket may fulfil; with none of them, sends to it are not noted.
+    pub udp_conditions: u64,
     /// How many rules have counters.
     pub rules: u32,
     /// How many sockets can be observed; each takes 96 bytes a CPU.
@@ -44,6 +46,7 @@ impl Default for Setup {
         Self {
             seed: 0,
             selectors: Vec::new(),
+            udp_conditions: 0,
             rules: 1,
             slots: 4096,
             ring_bytes: 16 << 20,
@@ -104,10 +107,6 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let selectors = setup.selectors.len() as u32;
     let leased = u32::from(setup.leased);
     let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
-    let udp = || setup.selectors.iter().filter(|s| wants_datagrams(s));
-    let with_remote = |s: &&Selector| s.flags & SEL_REMOTE != 0;
-    let udp_remotes = udp().filter(with_remote).fold(0u64, |bits, s| bits | 1 << (s.remote & 63));
-    let udp_any = u32::from(udp().any(|s| !with_remote(&s)));
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -117,8 +116,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("LOG_LEVEL", &setup.log_level, true)
         .override_global("LEASED", &leased, true)
         .override_global("FQ", &fq, true)
-        .override_global("UDP_REMOTES", &udp_remotes, true)
-        .override_global("UDP_ANY", &udp_any, true)
+        .override_global("UDP_CONDITIONS", &setup.udp_conditions, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)

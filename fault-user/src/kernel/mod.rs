@@ -5,6 +5,7 @@
 
 mod attach;
 mod btf;
+mod conditions;
 mod counters;
 mod error;
 mod events;

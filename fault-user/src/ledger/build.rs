@@ -76,7 +76,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
         f.pid = e.pid;
     }
     match e.what {
-        What::Opened { nth, attempt, local, remote } => {
+        What::Opened { nth, attempt, local, remote, .. } => {
             f.opened.get_or_insert(e.ts);
             f.nth = Some(nth);
             f.attempt = Some(attempt);

@@ -52,8 +52,16 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
-    /// Labelled in its connect, before the SYN.
-    Opened { nth: u32, attempt: u32, local: IpAddr, remote: IpAddr },
+    /// Labelled in its connect, before the SYN. `later` are conditions of the selectors that the controller is
+    /// to ask (`fault_common::condition`).
+    Opened {
+        nth: u32,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        later: u32,
+        local: IpAddr,
+        remote: IpAddr,
+    },
     /// The local port is known, the SYN not yet sent.
     Bound { local: IpAddr, remote: IpAddr },
     /// The handshake is complete.
@@ -183,9 +191,13 @@ fn index(v: u32, none: u32) -> Option<u32> {
 
 fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
     Ok(match kind {
-        Kind::Opened => {
-            What::Opened { nth: r.u32(52), attempt: r.u32(68), local: r.ip(80), remote: r.ip(96) }
-        }
+        Kind::Opened => What::Opened {
+            nth: r.u32(52),
+            attempt: r.u32(68),
+            later: r.u32(48),
+            local: r.ip(80),
+            remote: r.ip(96),
+        },
         Kind::Bound => What::Bound { local: r.ip(80), remote: r.ip(96) },
         Kind::Established => {
             What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }

@@ -14,13 +14,12 @@ fn each_program_is_verified_within_half_of_the_limit() {
         app: ANY_APP,
         flow: 0,
         flags: 0,
-        remote: 0,
         nth: 1,
         max_flows: 1,
         proto: 6,
-        lport: 0,
-        laddr: [0; 4],
-        uid: 0,
+        share: 0,
+        excluded: 0,
+        _pad: 0,
     };
     // The number of selectors is a constant to the verifier: it walks the loop that often.
     let mut selectors = vec![selector; MAX_SELECTORS as usize];
@@ -30,7 +29,7 @@ fn each_program_is_verified_within_half_of_the_limit() {
     for fq in [false, true] {
         // With the log level on, so that its code is walked too.
         let selectors = selectors.clone();
-        let setup = Setup { selectors, log_level: 5, fq, ..setup(1) };
+        let setup = Setup { selectors, udp_conditions: u64::MAX, log_level: 5, fq, ..setup(1) };
         within_the_limit(&mut Kernel::load(&setup).unwrap());
     }
 }

@@ -75,16 +75,9 @@ fn globals() -> BTreeMap<String, (usize, Vec<u8>)> {
 #[test]
 fn each_load_time_value_has_a_place_and_an_initial_value_of_its_own() {
     let globals = globals();
-    for name in [
-        "ABI",
-        "SEED",
-        "SELECTORS_LEN",
-        "SLOTS_LEN",
-        "LOG_LEVEL",
-        "LEASED",
-        "UDP_REMOTES",
-        "UDP_ANY",
-    ] {
+    for name in
+        ["ABI", "SEED", "SELECTORS_LEN", "SLOTS_LEN", "LOG_LEVEL", "LEASED", "UDP_CONDITIONS"]
+    {
         assert!(globals.contains_key(name), "{name} is not among {:?}", globals.keys());
     }
     for (name, (at, initial)) in &globals {
@@ -141,12 +134,11 @@ fn selector() -> Selector {
         app: ANY_APP,
         flow: 0,
         flags: 0,
-        remote: 0,
         nth: 1,
         max_flows: 1,
         proto: 6,
-        lport: 0,
-        laddr: [0; 4],
-        uid: 0,
+        share: 0,
+        excluded: 0,
+        _pad: 0,
     }
 }

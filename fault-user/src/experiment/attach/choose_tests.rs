@@ -23,6 +23,20 @@ fn socket(port: u16) -> Socket {
     }
 }
 
+/// `one.example` is where the connections lead; the process is in the cgroup `its`.
+struct Machine;
+
+impl Known for Machine {
+    fn addresses(&self, name: &str) -> &[IpAddr] {
+        const THERE: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2))];
+        if name == "one.example" { THERE } else { &[] }
+    }
+
+    fn is_in(&self, cgroup: &str, _: &Process) -> bool {
+        cgroup == "its"
+    }
+}
+
 fn holder(comm: &str, fd: i32) -> Holder {
     Holder { process: Arc::new(Process { pid: 7, comm: comm.into(), ..Process::default() }), fd }
 }
@@ -47,18 +61,20 @@ fn chosen(comm: &str, flows: &[&str]) -> Result<Vec<Option<usize>>, AttachError>
             accepted: socket.local.port() == 3,
         })
         .collect();
-    let resolve = |flow: &Flow| {
-        let port = flow.remote.as_ref()?.port;
-        Some(Resolved { ips: Some(vec![[10, 0, 0, 2].into()]), port })
-    };
-    let remotes: Vec<Option<Resolved>> = scenario.flows.iter().map(resolve).collect();
-    choose(&scenario, |flow| remotes[flow].as_ref(), &candidates)
+    choose(&scenario, &Machine, &candidates)
 }
 
 #[test]
 fn each_selector_picks_its_socket() {
     let second = [None, Some(0), None];
-    for keys in ["cookie = 1002", "fd = 2", "local = ':2'", "local = '10.0.0.1:2'\nuid = 33"] {
+    for keys in [
+        "cookie = 1002",
+        "fd = 2",
+        "local = ':2'",
+        "local = '10.0.0.1:2'\nuid = 33",
+        "remote = '10.0.0.0/24:*'\nlocal = '10.0.0.0/8:2-9'",
+        "remote = 'one.example:440-450'\nlocal = ':2-3'\nopened = 'connect'",
+    ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), second, "{keys}");
     }
     let third = [None, None, Some(0)];
@@ -70,7 +86,15 @@ fn each_selector_picks_its_socket() {
     ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), third, "{keys}");
     }
-    for keys in ["local = ':4'", "remote = '10.0.0.2:444'", "uid = 34", "local = ':3'"] {
+    for keys in [
+        "local = ':4'",
+        "remote = '10.0.0.2:444'",
+        "uid = 34",
+        "local = ':3'",
+        "remote = '10.0.1.0/24:*'",
+        "remote = 'two.example:443'",
+        "local = ':4-9'",
+    ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), [None; 3], "{keys}: a later one may match");
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod open;
 mod targets;
 
+pub use choose::Known;
 pub use error::AttachError;
 pub use open::take_in;
-pub use targets::{Target, covering, find};
+pub use targets::{Target, cgroups_called, covering, find};

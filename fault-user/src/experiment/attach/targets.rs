@@ -128,15 +128,7 @@ fn hierarchy(app: &App) -> Result<Hierarchy, AttachError> {
 
 fn in_cgroup(index: usize, app: &App, asked: &str) -> Result<Target, AttachError> {
     let hierarchy = hierarchy(app)?;
-    let root = hierarchy.root();
-    let stripped = Path::new(asked).strip_prefix(root).unwrap_or(Path::new(asked));
-    let path = stripped.to_string_lossy().trim_matches('/').to_owned();
-    let mut found = Vec::new();
-    if root.join(&path).is_dir() {
-        found.push(format!("/{path}"));
-    } else if !path.contains('/') {
-        named(root, root, &path, &mut found);
-    }
+    let found = cgroups_called(hierarchy.root(), asked);
     match &found[..] {
         [one] => target(index, app, &hierarchy, one.clone(), None),
         [] => Err(AttachError::Nothing {
@@ -146,11 +138,24 @@ fn in_cgroup(index: usize, app: &App, asked: &str) -> Result<Target, AttachError
         }),
         several => Err(AttachError::Ambiguous {
             app: app.name.clone(),
-            what: format!("there are {} cgroups called `{path}`", several.len()),
+            what: format!("there are {} cgroups called `{asked}`", several.len()),
             with: "its whole path",
             candidates: several.iter().map(|path| format!("  {path}")).collect(),
         }),
     }
+}
+
+/// The cgroups that a scenario may mean: the one at this path, else all of this name.
+pub fn cgroups_called(root: &Path, asked: &str) -> Vec<String> {
+    let stripped = Path::new(asked).strip_prefix(root).unwrap_or(Path::new(asked));
+    let path = stripped.to_string_lossy().trim_matches('/').to_owned();
+    let mut found = Vec::new();
+    if root.join(&path).is_dir() {
+        found.push(format!("/{path}"));
+    } else if !path.contains('/') {
+        named(root, root, &path, &mut found);
+    }
+    found
 }
 
 /// All cgroups of that name, as the names of systemd's units are.

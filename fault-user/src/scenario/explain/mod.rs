@@ -9,8 +9,7 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Attach, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario,
-    Stdio,
+    App, AppId, Attach, Flow, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario, Stdio,
 };
 use super::units::format_duration;
 
@@ -130,17 +129,11 @@ fn picked(flow: &Flow, who: &str) -> String {
     };
     let mut text = format!("{what} of {who}");
     if let Some(remote) = &flow.remote {
-        let host = match &remote.host {
-            Host::Name(name) => name.clone(),
-            Host::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-            Host::Ip(ip) => ip.to_string(),
-            Host::Any => "*".into(),
-        };
-        let _ = write!(text, " to {host}:{}", remote.port);
+        let _ = write!(text, " to {remote}");
     }
     if let Some(local) = flow.local {
-        let ip = local.ip.map_or("any address".into(), |ip| ip.to_string());
-        let port = local.port.map_or(String::new(), |port| format!(" port {port}"));
+        let ip = local.net.map_or("any address".into(), |net| net.to_string());
+        let port = local.ports.map_or(String::new(), |ports| format!(" port {ports}"));
         let _ = write!(text, " from {ip}{port}");
     }
     if flow.opened == Some(Opened::Accept) {
