@@ -1,6 +1,5 @@
 //! Scenario -> plan.
 
-use fault_common::condition::WHOLE_SHARE;
 use fault_common::rule::{CHAIN_LEN, MAX_FLOWS};
 use fault_common::table::{
     ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW,
@@ -91,8 +90,7 @@ fn selector(scenario: &Scenario, flow: &Flow, index: u32, excluded: u64) -> Sele
             Protocol::Tcp => libc::IPPROTO_TCP as u32,
             Protocol::Udp => libc::IPPROTO_UDP as u32,
         },
-        // A part of the whole: at most 2^30.
-        share: flow.share.map_or(0, |share| (share * f64::from(WHOLE_SHARE)).ceil() as u32),
+        share: flow.share_of_whole().unwrap_or(0),
         _pad: 0,
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fault_common::condition::WHOLE_SHARE;
 use fault_common::rule::Direction;
 
 pub use fault::{
@@ -210,6 +211,12 @@ impl Flow {
     /// Whether it means sockets that are open when the run starts, and no other.
     pub fn is_open_already(&self) -> bool {
         self.cookie.is_some() || self.fd.is_some()
+    }
+
+    /// Its share as the programs have it, out of [`WHOLE_SHARE`].
+    pub fn share_of_whole(&self) -> Option<u32> {
+        // Of at most 1 it is at most 2^30.
+        self.share.map(|share| (share * f64::from(WHOLE_SHARE)).ceil() as u32)
     }
 
     /// Whether only the first bytes that it sends tell if a socket is meant.

@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use fault_common::condition::in_share;
+
 use super::AttachError;
-use crate::scenario::model::{self, Flow, Host, Remote, Scenario};
+use crate::scenario::model::{self, Exclude, Flow, Host, Remote, Scenario};
 use crate::sockets::{self, Protocol, Socket};
 
 /// Names of the processes through which people are logged in: OpenSSH, which has several since 9.8.
 const SSH: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
+/// Tells the draws for what is open from those for what opens.
+const OPEN_ALREADY: u32 = 1 << 16;
 /// Sockets that a message lists.
 const LISTED: usize = 20;
 
@@ -45,6 +49,8 @@ pub trait Known {
     fn addresses(&self, name: &str) -> &[IpAddr];
     /// Whether a process is in the cgroup that the scenario calls so, or below it.
     fn is_in(&self, cgroup: &str, process: &sockets::Process) -> bool;
+    /// The seed of the run.
+    fn seed(&self) -> u64;
 }
 
 /// Whose sockets are hit only if they are named by cookie.
@@ -70,13 +76,27 @@ pub fn choose(
         let of_flow = |c: &Candidate<'_>| matches(flow, known, c);
         let free = candidates.iter().zip(&roles).enumerate();
         let free = free.filter(|(_, (c, role))| role.is_none() && of_flow(c));
-        let meant: Vec<usize> = free.map(|(i, _)| i).collect();
+        let mut meant: Vec<usize> = free.map(|(i, _)| i).collect();
+        if let Some(share) = flow.share_of_whole() {
+            part(&mut meant, share, (known.seed(), index), candidates);
+        }
         check(flow, &meant, candidates)?;
         if flow.protocol == model::Protocol::Tcp {
             meant.into_iter().for_each(|i| roles[i] = Some(index));
         }
     }
     Ok(roles)
+}
+
+/// Keeps the seeded part. What is open has no order that is known for certain; by the inode is the likely one. The
+/// numbers of what opens later begin at 1 again, and draw on their own.
+fn part(meant: &mut Vec<usize>, share: u32, (seed, flow): (u64, usize), all: &[Candidate<'_>]) {
+    meant.sort_by_key(|i| all[*i].socket.inode);
+    let mut nth = 0;
+    meant.retain(|_| {
+        nth += 1;
+        in_share(seed, OPEN_ALREADY | flow as u32, nth, share)
+    });
 }
 
 fn check(flow: &Flow, meant: &[usize], all: &[Candidate<'_>]) -> Result<(), AttachError> {
@@ -130,6 +150,7 @@ fn matches(flow: &Flow, known: &impl Known, c: &Candidate<'_>) -> bool {
     let socket = c.socket;
     opened
         && protocol == socket.protocol
+        && !flow.exclude.iter().any(|exclude| excludes(exclude, known, c))
         && flow.app.is_none_or(|app| app.0 == c.app)
         && flow.remote.as_ref().is_none_or(|r| goes_to(r, known, c.remote))
         && flow.local.is_none_or(|l| l.is(socket.local.ip(), socket.local.port()))
@@ -137,6 +158,19 @@ fn matches(flow: &Flow, known: &impl Known, c: &Candidate<'_>) -> bool {
         && flow.fd.is_none_or(|fd| fd == c.holder.fd)
         && flow.uid.is_none_or(|uid| uid == socket.uid)
         && flow.cgroup.as_ref().is_none_or(|cgroup| known.is_in(cgroup, &c.holder.process))
+}
+
+fn excludes(exclude: &Exclude, known: &impl Known, c: &Candidate<'_>) -> bool {
+    // What an open socket said first, nobody has seen: the scenario does not ask for it.
+    let Exclude { app, remote, local, uid, cgroup, hello: _, cookie, fd } = exclude;
+    let socket = c.socket;
+    app.is_none_or(|app| app.0 == c.app)
+        && remote.as_ref().is_none_or(|r| goes_to(r, known, c.remote))
+        && local.is_none_or(|l| l.is(socket.local.ip(), socket.local.port()))
+        && uid.is_none_or(|uid| uid == socket.uid)
+        && cgroup.as_ref().is_none_or(|cgroup| known.is_in(cgroup, &c.holder.process))
+        && cookie.is_none_or(|cookie| cookie == socket.cookie)
+        && fd.is_none_or(|fd| fd == c.holder.fd)
 }
 
 fn goes_to(remote: &Remote, known: &impl Known, to: SocketAddr) -> bool {

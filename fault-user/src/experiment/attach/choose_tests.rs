@@ -35,6 +35,10 @@ impl Known for Machine {
     fn is_in(&self, cgroup: &str, _: &Process) -> bool {
         cgroup == "its"
     }
+
+    fn seed(&self) -> u64 {
+        7
+    }
 }
 
 fn holder(comm: &str, fd: i32) -> Holder {
@@ -135,4 +139,31 @@ fn a_login_is_hit_only_by_cookie() {
         }
         assert_eq!(chosen(comm, &["cookie = 1002"]).unwrap(), [None, Some(0), None]);
     }
+}
+
+#[test]
+fn what_is_excluded_is_no_candidate() {
+    let all = "remote = 'one.example:443'";
+    for exclude in [
+        "exclude = { cookie = 1002 }",
+        "exclude = [{ fd = 2 }, { uid = 34 }, { cgroup = 'other' }]",
+        "exclude = { local = ':2', cgroup = 'its', remote = 'one.example:443' }",
+    ] {
+        let roles = chosen("app", &[&format!("{all}\n{exclude}")]).unwrap();
+        assert_eq!(roles, [Some(0), None, None], "{exclude}: and so it is one socket");
+    }
+    let roles = chosen("app", &[&format!("{all}\nexclude = {{ uid = 33 }}")]).unwrap();
+    assert_eq!(roles, [None; 3]);
+}
+
+#[test]
+fn a_cgroup_and_a_share_narrow() {
+    assert_eq!(chosen("app", &["cgroup = 'its'\nlocal = ':1'"]).unwrap(), [Some(0), None, None]);
+    assert_eq!(chosen("app", &["cgroup = 'other'"]).unwrap(), [None; 3]);
+    // By inode, which all have in common here, so in their order: the first two draw under seed 7.
+    let picked =
+        |n| in_share(7, OPEN_ALREADY, n, fault_common::condition::WHOLE_SHARE / 2).then_some(0);
+    let roles = chosen("app", &["remote = 'one.example:443'\nshare = 0.5"]).unwrap();
+    assert_eq!(roles, [picked(1), picked(2), None]);
+    assert_eq!(chosen("app", &["share = 1.0"]).unwrap(), [Some(0), Some(0), None]);
 }

@@ -21,6 +21,7 @@ pub use names::Lookup;
 
 /// The conditions of a run, with what they depend on.
 pub struct Selection {
+    seed: u64,
     conditions: BTreeMap<u32, Condition>,
     cgroups: BTreeMap<String, Place>,
     addresses: Addresses,
@@ -41,7 +42,7 @@ impl Selection {
         let tables = tables(&conditions, &addresses, &cgroups);
         let names = addresses.keys().cloned().collect();
         let lookups = names::watch(names::System, names, names::EVERY);
-        Ok(Self { conditions, cgroups, addresses, tables, lookups })
+        Ok(Self { seed: plan.seed, conditions, cgroups, addresses, tables, lookups })
     }
 
     /// Which conditions a user and a process do not contradict.
@@ -76,6 +77,10 @@ impl Known for Selection {
 
     fn is_in(&self, cgroup: &str, process: &Process) -> bool {
         self.cgroups.get(cgroup).is_some_and(|place| place.holds(&process.cgroup))
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod line;
+mod narrowed;
 mod steps;
 
 pub use steps::in_one_line as describe_step;
@@ -117,6 +118,7 @@ fn flow(scenario: &Scenario, flow: &Flow) -> Entry {
     };
     let then = if flow.follow { "the next one that matches follows" } else { "not replaced" };
     let within = format_duration(flow.within);
+    lines.extend(narrowed::lines(scenario, flow));
     lines.push(format!("{sockets}, {then}; must appear within {within} of its first use"));
     lines
 }
@@ -148,6 +150,9 @@ fn picked(flow: &Flow, who: &str) -> String {
         if let Some(number) = number {
             let _ = write!(text, ", {what} {number}");
         }
+    }
+    if let Some(cgroup) = &flow.cgroup {
+        let _ = write!(text, ", of processes in the cgroup `{cgroup}` or below it");
     }
     if let Some(after) = &flow.opened_after {
         let log = match &after.log {

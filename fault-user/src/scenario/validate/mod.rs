@@ -4,6 +4,7 @@
 
 mod apps;
 mod attach;
+mod exclude;
 mod expects;
 mod faults;
 mod flows;
