@@ -1,6 +1,7 @@
 //! Which of several connections a `[[flow]]` means, key by key. The app opens them one after the other; those that
 //! are meant are dark from their SYN on, the others know nothing of it.
 
+mod names;
 mod narrowed;
 mod ranges;
 
@@ -76,9 +77,13 @@ impl Scene {
 
     /// What becomes of them.
     fn run(&self, connections: &[&str], flow: &str) -> Outcome {
-        let report = self.finish(connections, flow).expect(0);
+        self.outcome(self.finish(connections, flow).expect(0))
+    }
+
+    /// With the account of the app.
+    fn outcome(&self, report: Report) -> Outcome {
         let text = fs::read_to_string(self.lab.path().join("account")).expect("the app is done");
-        let accounts = text.lines().map(|line| account(line)).collect();
+        let accounts = text.lines().map(account).collect();
         Outcome { accounts, report }
     }
 
