@@ -92,6 +92,11 @@ impl PortKey {
     }
 }
 
+/// Key of the table by what a client says first, behind its prefix length; see [`crate::hello`].
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HelloKey(pub [u8; crate::hello::KEY]);
+
 /// Entries of the table by app, protocol and opener.
 pub const KINDS: u32 = 256;
 

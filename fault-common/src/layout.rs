@@ -3,8 +3,9 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::condition::{AddressKey, PortKey};
+use crate::condition::{AddressKey, HelloKey, PortKey};
 use crate::event::{Event, SocketEvent};
+use crate::hello::{Hello, KEY};
 use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
@@ -26,6 +27,10 @@ const _: () = {
     assert!(size_of::<Chain>() == 16 + CHAIN_LEN * size_of::<Rule>());
     assert!(size_of::<Selector>() == 8 * 4 + 8);
     assert!(size_of::<SelectorState>() == 24);
+    assert!(size_of::<HelloKey>() == KEY);
+    // `key_bits` and `key` are one key of a trie.
+    assert!(offset_of!(Hello, key) == offset_of!(Hello, key_bits) + 4);
+    assert!(size_of::<Hello>() == 3 * 4 + 16 + 5 * 4 + 4 + KEY + 8192);
     assert!(size_of::<ListenerKey>() == 20);
     assert!(size_of::<AddressKey>() == 2 + 16);
     assert!(size_of::<PortKey>() == 4);
@@ -74,6 +79,7 @@ mod pod {
         SelectorState,
         AddressKey,
         PortKey,
+        HelloKey,
         ListenerKey,
         Listener,
         Tuple,

@@ -9,6 +9,7 @@ pub mod condition;
 pub mod decide;
 pub mod event;
 pub mod fate;
+pub mod hello;
 pub mod layout;
 pub mod line;
 pub mod rng;

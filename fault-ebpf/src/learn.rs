@@ -11,8 +11,8 @@ use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, LastSegment, ListenerKey, MAX_APPS, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_IRS,
-    SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
+    Addr, LastSegment, ListenerKey, MAX_APPS, SOCKET_ACCEPTED, SOCKET_AWAITED, SOCKET_CLOSED,
+    SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
@@ -339,6 +339,9 @@ pub fn name(socket: &mut SocketEntry, proto: u8, laddr: Addr, lport: u32) -> u64
     socket.nth = if picked.nth == 0 { of_app } else { picked.nth };
     socket.flow = picked.flow;
     socket.role = picked.role;
+    if picked.awaited && picked.role == 0 && proto == IPPROTO_TCP as u32 {
+        socket.state |= SOCKET_AWAITED;
+    }
     picked.later
 }
 

@@ -3,7 +3,8 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
-use fault_common::condition::{AddressKey, CONDITIONS, KINDS, MAX_ADDRESSES, PortKey};
+use fault_common::condition::{AddressKey, CONDITIONS, HelloKey, KINDS, MAX_ADDRESSES, PortKey};
+use fault_common::hello::Hello;
 use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
@@ -131,6 +132,16 @@ pub static BY_USER: HashMap<u32, u64> = HashMap::with_max_entries(CONDITIONS + 1
 /// Cgroup of the caller, or one above it -> conditions that hold in it.
 #[map]
 pub static BY_CGROUP: HashMap<u64, u64> = HashMap::with_max_entries(CONDITIONS + 1, 0);
+/// What a client says first -> conditions that it does not contradict.
+#[map]
+pub static BY_HELLO: LpmTrie<HelloKey, u64> = LpmTrie::with_max_entries(CONDITIONS + 1, 0);
+/// Cookie -> the first bytes of a socket that selectors wait for, until they suffice. Sized by the loader; the oldest
+/// give way, for a socket may be closed in the middle.
+#[map]
+pub static HELLOS: LruHashMap<u64, Hello> = LruHashMap::with_max_entries(1, 0);
+/// What a new one begins as. Never written.
+#[map]
+pub static NO_HELLO: Array<Hello> = Array::with_max_entries(1, 0);
 /// App, protocol and opener -> conditions that they do not contradict.
 #[map]
 pub static BY_KIND: Array<u64> = Array::with_max_entries(KINDS, 0);

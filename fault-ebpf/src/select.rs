@@ -5,8 +5,8 @@ use fault_common::condition::{LOCAL, REMOTE, counts, fits, in_share};
 use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
 use fault_common::rule::MAX_FLOWS;
 use fault_common::table::{
-    Addr, ArmKey, MAX_SELECTORS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_LATE,
-    SEL_NTH, SEL_SHARE, Selector, SelectorState, SocketEntry,
+    Addr, ArmKey, MAX_SELECTORS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_HELLO,
+    SEL_LATE, SEL_NTH, SEL_SHARE, Selector, SelectorState, SocketEntry,
 };
 
 use crate::atomic;
@@ -40,15 +40,28 @@ pub struct Picked {
     pub role: u32,
     /// Conditions of selectors that the controller will ask, or the first bytes.
     pub later: u64,
+    /// Selectors wait for its first bytes.
+    pub awaited: bool,
 }
 
 impl Picked {
-    const NOBODY: Self = Self { flow: NO_FLOW, nth: 0, role: 0, later: 0 };
+    const NOBODY: Self = Self { flow: NO_FLOW, nth: 0, role: 0, later: 0, awaited: false };
 }
 
 /// Finds the first selector that takes the connection. All selectors count it, taken or not.
 #[inline(always)]
 pub fn pick(connect: &Connect) -> Picked {
+    pick_among(connect, 0)
+}
+
+/// The same once its first bytes have left, among those that wait for them; `allowed` is what these do not contradict either.
+#[inline(always)]
+pub fn pick_by_hello(connect: &Connect) -> Picked {
+    pick_among(connect, SEL_HELLO)
+}
+
+#[inline(always)]
+fn pick_among(connect: &Connect, moment: u32) -> Picked {
     let fulfilled = fulfilled(connect);
     let mut picked = Picked::NOBODY;
     let n = SELECTORS_LEN.load();
@@ -60,7 +73,14 @@ pub fn pick(connect: &Connect) -> Picked {
         else {
             break;
         };
-        if (fulfilled >> i) & 1 == 0 || fulfilled & wide(&selector.excluded) != 0 {
+        if (fulfilled >> i) & 1 == 0 {
+            continue;
+        }
+        if field(&selector.flags) & SEL_HELLO != moment {
+            picked.awaited = true;
+            continue;
+        }
+        if fulfilled & wide(&selector.excluded) != 0 {
             continue;
         }
         if field(&selector.flags) & SEL_LATE != 0 {
@@ -73,7 +93,7 @@ pub fn pick(connect: &Connect) -> Picked {
             && takes(i, selector, nth, connect.pid_tgid)
             && enter(i, selector, state)
         {
-            picked = Picked { flow: selector.flow, nth, role: i + 1, later: picked.later };
+            picked = Picked { flow: selector.flow, nth, role: i + 1, ..picked };
         }
     }
     picked

@@ -310,6 +310,10 @@ impl<'a> State<'a> {
             | What::Established { local, remote, .. }
             | What::Found { local, remote, .. } => Some((local, remote)),
             What::Closed { .. } => None,
+            What::Named { .. } => {
+                self.sockets.entry(entry.cookie).or_default().flow = entry.flow;
+                return;
+            }
             _ => return,
         };
         let socket = self.sockets.entry(entry.cookie).or_default();
@@ -403,8 +407,8 @@ fn states_of(what: &What) -> &'static [crate::scenario::model::FlowState] {
     match what {
         What::Opened { .. } => &[Opened],
         What::Established { .. } => &[Established],
-        // Both were before anybody could wait for them.
-        What::Found { .. } => &[Opened, Established],
+        // Both were before it was known whose they are.
+        What::Found { .. } | What::Named { .. } => &[Opened, Established],
         What::Closed { .. } => &[Closed],
         _ => &[],
     }

@@ -2,7 +2,8 @@
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap};
-use fault_common::condition::{AddressKey, PortKey};
+use fault_common::condition::{AddressKey, HelloKey, PortKey};
+use fault_common::hello::KEY;
 
 use super::Kernel;
 use super::error::KernelError;
@@ -21,6 +22,14 @@ impl Kernel {
             let port = [row.bytes[2], row.bytes[3]];
             let key = Key::new(row.bits, PortKey { end: end(row), port });
             ports.insert(&key, row.set, 0).map_err(KernelError::map("write a range of ports"))?;
+        }
+        let mut hellos: LpmTrie<_, HelloKey, u64> = LpmTrie::try_from(self.map_mut("BY_HELLO")?)
+            .map_err(KernelError::map("use the map BY_HELLO"))?;
+        for row in &tables.hellos {
+            let mut key = HelloKey([0; KEY]);
+            key.0.iter_mut().zip(&row.bytes).for_each(|(to, byte)| *to = *byte);
+            let written = hellos.insert(&Key::new(row.bits, key), row.set, 0);
+            written.map_err(KernelError::map("write the conditions of first bytes"))?;
         }
         let mut kinds: Array<_, u64> = Array::try_from(self.map_mut("BY_KIND")?)
             .map_err(KernelError::map("use the map BY_KIND"))?;

@@ -7,7 +7,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::Selector;
+use fault_common::table::{SEL_HELLO, Selector};
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks};
@@ -15,6 +15,12 @@ use super::{Kernel, btf};
 
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault-ebpf"));
+
+/// What reads the first bytes of sockets: each packet passes them in this order, the one in which they are attached
+/// (bpf_prog_array).
+pub(super) const HELLO_PROGRAMS: [&str; 2] = ["hello_heard", "hello_known"];
+/// Sockets that may be in the middle of their first bytes at a time.
+const HELLOS: u32 = 1024;
 
 /// Values that are fixed for a run.
 #[derive(Debug, Clone)]
@@ -77,6 +83,13 @@ impl Kernel {
         if datagrams {
             load_datagram_programs(&mut ebpf)?;
         }
+        let hellos = setup.selectors.iter().any(waits_for_hello);
+        if hellos {
+            for name in HELLO_PROGRAMS {
+                let program: &mut CgroupSkb = typed(&mut ebpf, name)?;
+                program.load().map_err(|e| KernelError::program(name, &e))?;
+            }
+        }
         let control = ebpf
             .take_map("CONTROL")
             .ok_or(KernelError::Object { what: "without the map CONTROL" })?;
@@ -90,6 +103,7 @@ impl Kernel {
             slots: setup.slots,
             rules: setup.rules.max(1),
             datagrams,
+            hellos,
             hooks: Hooks::new(setup.hook),
             tier: None,
             line: None,
@@ -107,6 +121,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let selectors = setup.selectors.len() as u32;
     let leased = u32::from(setup.leased);
     let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
+    let hellos = if setup.selectors.iter().any(waits_for_hello) { HELLOS } else { 1 };
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -120,6 +135,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)
+        .map_max_entries("HELLOS", hellos)
         .map_max_entries("LATE_FLOWS", setup.slots)
         .map_max_entries("RULES", setup.rules.max(1))
         .map_max_entries("EVENTS", setup.ring_bytes);
@@ -166,6 +182,10 @@ pub(super) fn load_packet_programs(ebpf: &mut Ebpf, ethernet: bool) -> Result<()
 fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {
     let program: &mut SchedClassifier = typed(ebpf, name)?;
     program.load().map_err(|e| KernelError::program(name, &e))
+}
+
+fn waits_for_hello(selector: &Selector) -> bool {
+    selector.flags & SEL_HELLO != 0
 }
 
 fn wants_datagrams(selector: &Selector) -> bool {

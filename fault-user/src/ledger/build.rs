@@ -95,6 +95,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
+        What::Named { nth } => f.nth = Some(nth),
         What::Closed { .. } => {
             f.closed.get_or_insert(e.ts);
         }

@@ -68,6 +68,8 @@ pub enum What {
     Established { accepted: bool, local: IpAddr, remote: IpAddr },
     /// It was open before the run, and is watched from now on.
     Found { accepted: bool, local: IpAddr, remote: IpAddr },
+    /// What it said first has given it its flow.
+    Named { nth: u32 },
     /// Reached TCP_CLOSE.
     Closed { snd_una: u32, snd_nxt: u32 },
     /// A packet left the socket.
@@ -203,6 +205,7 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
             What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }
         }
         Kind::Found => What::Found { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) },
+        Kind::Named => What::Named { nth: r.u32(52) },
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),

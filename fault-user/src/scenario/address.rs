@@ -79,7 +79,7 @@ fn parse_host(host: &str, port: &str) -> Result<Host, AddressError> {
 }
 
 /// Whether it can be a part of a host name. Underscores are no host's by the letter, and in use.
-pub(super) fn is_label(label: &str) -> bool {
+pub fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

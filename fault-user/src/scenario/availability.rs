@@ -33,10 +33,7 @@ struct Row {
     instead: &'static str,
 }
 
-const UNAVAILABLE: &[Row] = &[
-    Row { scope: Scope::Flow, key: "sni", instead: "pick it by `remote` with `nth`" },
-    Row { scope: Scope::Flow, key: "http_path", instead: "pick it by `remote` with `nth`" },
-];
+const UNAVAILABLE: &[Row] = &[];
 
 fn row(scope: Scope, key: &str) -> Option<&'static Row> {
     UNAVAILABLE.iter().find(|r| r.scope == scope && r.key == key)

@@ -1,7 +1,7 @@
 //! What the verifier walks. It gives up at 1 000 000 instructions; half of that leaves room for
 //! kernels that prune less than this one.
 
-use fault_common::table::{ANY_APP, MAX_SELECTORS, Selector};
+use fault_common::table::{ANY_APP, MAX_SELECTORS, SEL_HELLO, Selector};
 use fault_user::kernel::{Kernel, Setup};
 
 use crate::rig::setup;
@@ -25,6 +25,8 @@ fn each_program_is_verified_within_half_of_the_limit() {
     let mut selectors = vec![selector; MAX_SELECTORS as usize];
     // With one, the programs for UDP are loaded.
     selectors[0].proto = 17;
+    // With this one, the program for what is said first.
+    selectors[1].flags = SEL_HELLO;
     // Each line has its part of the code, and hides the other's.
     for fq in [false, true] {
         // With the log level on, so that its code is walked too.
@@ -47,6 +49,8 @@ fn within_the_limit(kernel: &mut Kernel) {
         "sendmsg4",
         "sendmsg6",
         "datagram_out",
+        "hello_heard",
+        "hello_known",
         "sock_release",
     ] {
         assert!(names.contains(&needed), "{needed} is not among {names:?}");

@@ -1,6 +1,7 @@
 //! Which of several connections a `[[flow]]` means, key by key. The app opens them one after the other; those that
 //! are meant are dark from their SYN on, the others know nothing of it.
 
+mod hello;
 mod names;
 mod narrowed;
 mod ranges;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use fault_common::condition::{ANY_CGROUP, ANY_USER, KINDS, LOCAL, REMOTE, kind};
+use fault_common::hello::{PATH, SERVER_NAME};
 use fault_common::table::MAX_APPS;
 
 use super::prefixes::{Prefix, inherit};
 use super::{Addresses, Condition};
-use crate::scenario::model::{Host, Net, Ports};
+use crate::scenario::model::{Hello, Host, Net, Ports, Text};
 
 /// Which conditions each property of a socket does not contradict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +18,8 @@ pub struct Tables {
     pub users: BTreeMap<u32, u64>,
     /// By id: what needs that cgroup; under [`ANY_CGROUP`] what needs none.
     pub cgroups: BTreeMap<u64, u64>,
+    /// By what is said first; see `fault_common::hello`.
+    pub hellos: Vec<Prefix>,
     /// By [`kind`].
     pub kinds: Vec<u64>,
 }
@@ -29,6 +32,7 @@ impl Tables {
         cgroups: &BTreeMap<String, u64>,
     ) -> Self {
         let mut tables = Self { kinds: vec![0; KINDS as usize], ..Self::default() };
+        let mut hellos = Vec::new();
         let (mut nets, mut ports) =
             (vec![Prefix::mapped(REMOTE), Prefix::mapped(LOCAL)], Vec::new());
         for (bit, condition) in conditions {
@@ -42,6 +46,7 @@ impl Tables {
             let local = condition.local.and_then(|local| local.ports).unwrap_or(Ports::ALL);
             ports.extend(Prefix::ports(REMOTE, remote, set));
             ports.extend(Prefix::ports(LOCAL, local, set));
+            hellos.push(Prefix::text(condition.hello.as_ref().map_or(Vec::new(), said), set));
             *tables.users.entry(condition.uid.unwrap_or(ANY_USER)).or_default() |= set;
             // One whose cgroup is not there holds nowhere.
             let cgroup = match &condition.cgroup {
@@ -57,6 +62,7 @@ impl Tables {
         tables.users.values_mut().for_each(|set| *set |= anybody);
         tables.addresses = inherit(&nets);
         tables.ports = inherit(&ports);
+        tables.hellos = inherit(&hellos);
         tables
     }
 
@@ -79,6 +85,16 @@ impl Tables {
         let cgroups = ids.filter_map(|id| self.cgroups.get(&id)).fold(0, |all, set| all | set);
         users.unwrap_or(0) & cgroups
     }
+}
+
+/// The key of it, or how such keys begin. A whole text ends with the zeros behind it.
+fn said(hello: &Hello) -> Vec<u8> {
+    let (kind, text): (u8, Vec<u8>) = match hello {
+        Hello::Sni(name) => (SERVER_NAME, name.text.bytes().rev().collect()),
+        Hello::Path(path) => (PATH, path.text.bytes().collect()),
+    };
+    let (Hello::Sni(Text { open, .. }) | Hello::Path(Text { open, .. })) = hello;
+    [&[kind][..], &text, if *open { &[] } else { &[0] }].concat()
 }
 
 fn remote_nets(condition: &Condition, addresses: &Addresses, set: u64) -> Vec<Prefix> {

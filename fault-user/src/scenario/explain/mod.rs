@@ -10,7 +10,8 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Attach, Flow, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario, Stdio,
+    App, AppId, Attach, Flow, Hello, Marker, Opened, OutcomeFormat, OutcomeSource, Same, Scenario,
+    Stdio,
 };
 use super::units::format_duration;
 
@@ -154,6 +155,15 @@ fn picked(flow: &Flow, who: &str) -> String {
     if let Some(cgroup) = &flow.cgroup {
         let _ = write!(text, ", of processes in the cgroup `{cgroup}` or below it");
     }
+    match &flow.hello {
+        Some(hello @ Hello::Sni(_)) => {
+            let _ = write!(text, " for the server name {hello}");
+        }
+        Some(hello @ Hello::Path(_)) => {
+            let _ = write!(text, " that begins with a request for {hello}");
+        }
+        None => {}
+    }
     if let Some(after) = &flow.opened_after {
         let log = match &after.log {
             Marker::Literal(text) => text.as_str(),
@@ -175,6 +185,12 @@ fn exactness(scenario: &Scenario, flow: &Flow) -> (bool, &'static str) {
     }
     if flow.opened == Some(Opened::Accept) {
         return (true, "picked when its handshake is complete, before its data");
+    }
+    if flow.waits_for_hello() {
+        return (
+            true,
+            "picked when its first bytes have been said, before the packet that completes them leaves",
+        );
     }
     let piped = flow.app.is_some_and(|AppId(i)| scenario.apps[i].stdio == Stdio::Pipe);
     match flow.opened_after.as_ref().map(|after| &after.log) {

@@ -21,6 +21,14 @@ pub fn lines(scenario: &Scenario, flow: &Flow) -> Vec<String> {
         lines.push("`nth` does not count what is excluded".into());
     }
     lines.extend(flow.share_of_whole().map(|share| part(scenario, flow, share)));
+    if flow.waits_for_hello() {
+        lines.push(
+            "its handshake is nobody's, as are the first parts of what is said in several segments: `syn` faults never \
+             meet it. Only what no other flow took when it connected is asked; TLS in several records, an encrypted \
+             ClientHello (ECH) and more than 4096 bytes say nothing"
+                .into(),
+        );
+    }
     let excluded = flow.exclude.iter().filter_map(|e| e.remote.as_ref());
     for remote in flow.remote.iter().chain(excluded) {
         if let Remote { host: Host::Name(name), .. } = remote {

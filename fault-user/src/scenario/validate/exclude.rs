@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::flows::{self, MAX_COOKIE};
+use super::hello;
 use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Exclude};
@@ -11,22 +12,32 @@ use crate::scenario::values;
 
 const EXAMPLE: &str = "exclude = { remote = \"10.0.0.0/8:443\" }";
 
-/// Reads a table, or an array of them; `of` is the flow's own app.
-pub fn read(cx: &mut Context<'_>, item: Item<'_>, of: Option<AppId>) -> Option<Vec<Exclude>> {
+/// Reads a table, or an array of them; `flow` are the keys of the flow that has it, `of` is its app.
+pub fn read(
+    cx: &mut Context<'_>,
+    item: Item<'_>,
+    flow: &mut Fields<'_>,
+    of: Option<AppId>,
+) -> Option<Vec<Exclude>> {
     match &item.node.value {
         Value::Array(nodes) if nodes.is_empty() => {
             wrong_value(&mut cx.problems, item, "it is empty", &format!("for example `{EXAMPLE}`"));
             None
         }
         Value::Array(nodes) => {
-            let read: Vec<_> = nodes.iter().map(|n| one(cx, item.element(n), of)).collect();
+            let read: Vec<_> = nodes.iter().map(|n| one(cx, item.element(n), flow, of)).collect();
             read.into_iter().collect()
         }
-        _ => one(cx, item, of).map(|one| vec![one]),
+        _ => one(cx, item, flow, of).map(|one| vec![one]),
     }
 }
 
-fn one(cx: &mut Context<'_>, item: Item<'_>, of: Option<AppId>) -> Option<Exclude> {
+fn one(
+    cx: &mut Context<'_>,
+    item: Item<'_>,
+    flow: &mut Fields<'_>,
+    of: Option<AppId>,
+) -> Option<Exclude> {
     let mut fields = Fields::of(&mut cx.problems, item, "an `exclude`", Scope::Inner, EXAMPLE)?;
     let (names, problems) = (&cx.apps, &mut cx.problems);
     let app = fields.field("app", |item| names.resolve(problems, item));
@@ -36,6 +47,7 @@ fn one(cx: &mut Context<'_>, item: Item<'_>, of: Option<AppId>) -> Option<Exclud
     let fd = fields.field("fd", |i| values::small(problems, i, 0, i32::MAX as u32));
     let uid = fields.field("uid", |i| values::small(problems, i, 0, u32::MAX - 1));
     let cgroup = fields.field("cgroup", |i| flows::cgroup(problems, i));
+    let said = hello::read(problems, &mut fields);
     let before = problems.len();
     if item.node.as_table().is_some_and(|table| table.entries.is_empty()) {
         wrong_value(problems, item, "it excludes nothing", &format!("for example `{EXAMPLE}`"));
@@ -48,6 +60,8 @@ fn one(cx: &mut Context<'_>, item: Item<'_>, of: Option<AppId>) -> Option<Exclud
     for entry in fields.present(&["cookie", "fd", "cgroup"]) {
         super::running::needs_attached(cx, of, entry, super::running::reason(&entry.key));
     }
+    let first = fields.present(&["sni", "http_path"]);
+    hello::fits(cx, flow, &first, of);
     fields.finish(&mut cx.problems);
     let fits = cx.problems.len() == before;
     fits.then_some(())?;
@@ -57,7 +71,7 @@ fn one(cx: &mut Context<'_>, item: Item<'_>, of: Option<AppId>) -> Option<Exclud
         local: local.optional()?,
         uid: uid.optional()?,
         cgroup: cgroup.optional()?,
-        hello: None,
+        hello: said?,
         cookie: cookie.optional()?,
         fd: fd.optional()?.and_then(|fd| i32::try_from(fd).ok()),
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fault_common::rule::MAX_FLOWS;
 
-use super::{Context, exclude, read_each, running};
+use super::{Context, exclude, hello, read_each, running};
 use crate::scenario::address::{self, AddressError};
 use crate::scenario::availability::{Scope, any_refused};
 use crate::scenario::diagnostic::Problem;
@@ -27,8 +27,18 @@ const MAX_LITERAL: usize = 256;
 /// TOML has no larger number; the kernel counts cookies up from 1.
 pub(super) const MAX_COOKIE: u64 = i64::MAX as u64;
 /// The keys of which a flow needs at least one.
-const SELECTORS: [&str; 8] =
-    ["remote", "local", "opened_after", "cookie", "fd", "uid", "cgroup", "share"];
+const SELECTORS: [&str; 10] = [
+    "remote",
+    "local",
+    "opened_after",
+    "cookie",
+    "fd",
+    "uid",
+    "cgroup",
+    "share",
+    "sni",
+    "http_path",
+];
 
 const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
 const OPENED: [(&str, Opened); 2] = [("connect", Opened::Connect), ("accept", Opened::Accept)];
@@ -62,14 +72,16 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
     // 2^32 - 1 is no user.
     let uid = fields.field("uid", |i| values::small(problems, i, 0, u32::MAX - 1));
     let cgroup = fields.field("cgroup", |i| cgroup(problems, i));
+    let said = hello::read(problems, &mut fields);
     let share = fields.field("share", |i| share(problems, i));
     let max_flows = fields.field("max_flows", |i| values::small(problems, i, 1, MAX_SOCKETS));
     let follow = fields.field("follow", |i| values::boolean(problems, i));
     let within = fields.field("within", |i| values::positive_duration(problems, i));
-    let exclude = fields.item("exclude").map(|i| exclude::read(cx, i, app.flatten()));
+    let hello_fits = hello::fits_itself(cx, &mut fields, app.flatten());
+    let exclude = fields.item("exclude").map(|i| exclude::read(cx, i, &mut fields, app.flatten()));
     let fits = combination(cx, &mut fields, item, app) && running::fits(cx, &mut fields, app);
     fields.finish(&mut cx.problems);
-    fits.then_some(())?;
+    (fits && hello_fits).then_some(())?;
     Some(Flow {
         name: name.good()?,
         app: app?,
@@ -83,7 +95,7 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
         fd: fd.optional()?.and_then(|fd| i32::try_from(fd).ok()),
         uid: uid.optional()?,
         cgroup: cgroup.optional()?,
-        hello: None,
+        hello: said?,
         exclude: exclude.map_or(Some(Vec::new()), |read| read)?,
         max_flows: max_flows.or(if share.is_present() { MAX_SOCKETS } else { 1 })?,
         // All of them is no choice.
@@ -104,7 +116,8 @@ fn combination(
     let [nth, after] = ["nth", "opened_after"].map(|key| fields.entry(key));
     let remote = fields.entry("remote");
     let accepted = fields.entry("opened").is_some_and(|e| e.node.as_str() == Some("accept"));
-    if let (Some(nth), None, false) = (nth, remote, accepted) {
+    let said = !fields.present(&["sni", "http_path"]).is_empty();
+    if let (Some(nth), None, false) = (nth, remote, accepted || said) {
         let help = "add the remote whose connections are counted, for example \
                     `remote = \"chat.example:443\"`";
         found.push(Problem::new(nth.key_at, "`nth` needs `remote`", help).relational());

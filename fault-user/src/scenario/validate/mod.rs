@@ -8,6 +8,7 @@ mod exclude;
 mod expects;
 mod faults;
 mod flows;
+mod hello;
 mod line;
 mod metrics;
 mod outcomes;
