@@ -34,7 +34,7 @@ pub fn lines(scenario: &Scenario, flow: &Flow) -> Vec<String> {
         if let Remote { host: Host::Name(name), .. } = remote {
             lines.push(format!(
                 "{name}: all its addresses, IPv4 and IPv6, looked up when the run starts and every second; those that it \
-                 had stay. A connection to an address that the name has had for less is not seen as this flow"
+                 had stay. A connection to an address that is new since the last look is not seen as this flow"
             ));
         }
     }

@@ -1,8 +1,8 @@
 """Opens one connection after the other to echo servers, and says how each fared.
 
 Arguments: HERE WAIT SPEC... where HERE is a file for the account: a JSON line for each connection. Each SPEC is
-NAME,key=value...: to=HOST:PORT, from=HOST:PORT (default: any), uid=N (default: ours), hello=FILE (what it
-sends first), cut=N,N (where that is cut into separate segments), at=SECONDS (default: when the one before is done
+NAME;key=value...: to=HOST:PORT, from=HOST:PORT (default: any), uid=N (default: ours), hello=FILE (what it
+sends first), cut=N+N (where that is cut into separate segments), at=SECONDS (default: when the one before is done
 connecting). All are open together, then each sends four times "hello" and waits for its echo.
 """
 
@@ -114,8 +114,9 @@ def main():
     with open(path, "w") as file:
         for account in accounts:
             file.write(json.dumps(account) + "\n")
-    # What is not done when a socket is closed is still told of.
+    # With a reset, so that nothing is sent again when the faults are lifted.
     for connection in connections:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
 

@@ -99,9 +99,14 @@ fn a_hello_in_several_segments_is_known_with_the_one_that_completes_the_name() {
         let flow = outcome.flow(account);
         flow.egress.packets - flow.egress.dropped
     };
-    // The handshake's two packets, and the parts before the one that completes the name.
     let passed: Vec<u64> = outcome.accounts.iter().map(passed).collect();
-    assert_eq!(passed, [3, 4, 2], "{outcome:#?}");
+    // The handshake's two packets, the parts before the one that completes the name, and acknowledgements of the echo of
+    // each, unless they went with the next part.
+    assert!(
+        (3..=4).contains(&passed[0]) && (4..=6).contains(&passed[1]),
+        "{passed:?} {outcome:#?}"
+    );
+    assert_eq!(passed[2], 2, "{outcome:#?}");
     scene.close();
 }
 
