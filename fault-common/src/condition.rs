@@ -120,7 +120,7 @@ pub const WHOLE_SHARE: u32 = 1 << 30;
 #[inline(always)]
 pub const fn in_share(seed: u64, selector: u32, nth: u32, share: u32) -> bool {
     // A purpose of its own: rules draw under the same seed.
-    let key = crate::rng::sub(crate::rng::key(seed, selector, selector, nth), 0x7368_6172_65);
+    let key = crate::rng::sub(crate::rng::key(seed, selector, selector, nth), 0x0073_6861_7265);
     crate::rng::mix(key) >> 34 < share as u64
 }
 

@@ -61,10 +61,8 @@ fn frame(code: &[u8]) -> u32 {
     // What each register is, if it is the frame pointer plus a constant.
     let mut known: [Option<i32>; 11] = [None; 11];
     for insn in code.chunks_exact(8).map(Insn::of) {
-        if MEMORY.contains(&(insn.code & 7)) {
-            if [insn.dst, insn.src].contains(&FP) {
-                lowest = lowest.min(i32::from(insn.off));
-            }
+        if MEMORY.contains(&(insn.code & 7)) && [insn.dst, insn.src].contains(&FP) {
+            lowest = lowest.min(i32::from(insn.off));
         }
         match insn.code {
             MOV => known[usize::from(insn.dst)] = (insn.src == FP).then_some(0),
