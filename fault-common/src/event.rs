@@ -5,7 +5,7 @@
 //! into enums by checked conversions only.
 
 /// A socket was labelled in its connect (before the SYN). `aux` = attempt, `len` = nth of the
-/// flow's selector.
+/// flow's selector, `seq` = conditions of selectors that the controller is to ask.
 pub const KIND_OPENED: u8 = 1;
 /// The local port is known, the SYN not yet sent (TCP_CONNECT_CB). Addresses as in `Opened`.
 pub const KIND_BOUND: u8 = 2;
@@ -25,6 +25,8 @@ pub const KIND_MARKER: u8 = 8;
 pub const KIND_OVERFLOW: u8 = 9;
 /// A socket that was open before the run was taken in. Addresses as in `Bound`, `flags` as in `Established`.
 pub const KIND_FOUND: u8 = 10;
+/// What a socket said first has given it its flow. `len` = nth of the flow's selector.
+pub const KIND_NAMED: u8 = 11;
 
 /// The packet went on untouched.
 pub const VERDICT_PASS: u8 = 0;
@@ -126,6 +128,7 @@ pub enum Kind {
     Marker,
     Overflow,
     Found,
+    Named,
 }
 
 impl Kind {
@@ -142,6 +145,7 @@ impl Kind {
             KIND_MARKER => Self::Marker,
             KIND_OVERFLOW => Self::Overflow,
             KIND_FOUND => Self::Found,
+            KIND_NAMED => Self::Named,
             _ => return None,
         })
     }

@@ -4,13 +4,15 @@
 use core::mem::{offset_of, size_of};
 
 use crate::capture::Head;
+use crate::condition::{AddressKey, HelloKey, PortKey};
 use crate::event::{Event, SocketEvent};
+use crate::hello::{Hello, KEY};
 use crate::line::{Back, Handed, Transit, Waiting};
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, Listener, MarkerEntry,
-    MarkerSet, RemoteKey, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, LastSegment, Listener, ListenerKey, Listens,
+    MarkerEntry, MarkerSet, SeenKey, Selector, SelectorState, SocketEntry, Tuple,
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
@@ -24,15 +26,22 @@ const _: () = {
     assert!(size_of::<SocketEvent>() == 80 + 32);
     assert!(size_of::<Rule>() == 32 + 8 * NTH_LEN);
     assert!(size_of::<Chain>() == 16 + CHAIN_LEN * size_of::<Rule>());
-    assert!(size_of::<Selector>() == 8 * 4 + 16 + 4);
+    assert!(size_of::<Selector>() == 8 * 4 + 8);
     assert!(size_of::<SelectorState>() == 24);
-    assert!(size_of::<RemoteKey>() == 20);
+    assert!(size_of::<HelloKey>() == KEY);
+    // `key_bits` and `key` are one key of a trie.
+    assert!(offset_of!(Hello, key) == offset_of!(Hello, key_bits) + 4);
+    assert!(size_of::<Hello>() == 3 * 4 + 16 + 5 * 4 + 4 + KEY + 8192);
+    assert!(size_of::<ListenerKey>() == 20);
+    assert!(size_of::<AddressKey>() == 2 + 16);
+    assert!(size_of::<PortKey>() == 4);
     assert!(size_of::<Tuple>() == 40);
     assert!(size_of::<DatagramKey>() == 8 + 16 + 2 * 4);
     assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
-    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 8 + 2 * 20);
-    assert!(size_of::<Found>() == 2 * 8 + 2 * 16 + 8 * 4);
-    assert!(size_of::<Listener>() == 2 * 4 + 8);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 2 * 8 + 2 * 20);
+    assert!(size_of::<Found>() == 3 * 8 + 2 * 16 + 8 * 4);
+    assert!(size_of::<Listener>() == 2 * 4 + 2 * 8);
+    assert!(size_of::<Listens>() == 2 * 4 + 8);
     assert!(size_of::<LastSegment>() == 20);
     assert!(size_of::<Handed>() == 80);
     assert!(size_of::<Back>() == 24);
@@ -71,13 +80,16 @@ mod pod {
         Chain,
         Selector,
         SelectorState,
-        RemoteKey,
+        AddressKey,
+        PortKey,
+        HelloKey,
+        ListenerKey,
+        Listener,
         Tuple,
         DatagramKey,
         Datagrams,
         SocketEntry,
         Found,
-        Listener,
         ArmKey,
         SeenKey,
         AttemptKey,

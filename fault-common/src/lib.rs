@@ -6,9 +6,11 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod capture;
+pub mod condition;
 pub mod decide;
 pub mod event;
 pub mod fate;
+pub mod hello;
 pub mod layout;
 pub mod line;
 pub mod rng;

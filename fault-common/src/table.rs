@@ -29,61 +29,52 @@ pub const WITH_CHILDREN: u32 = 1 << 16;
 /// Raw sockets of flowfault that one run may have.
 pub const MAX_EXEMPT: u32 = 8;
 
-/// Only connections to one of the remotes of bit `remote` in the remotes table.
-pub const SEL_REMOTE: u32 = 1 << 0;
 /// Only the `nth` connection.
-pub const SEL_NTH: u32 = 1 << 1;
+pub const SEL_NTH: u32 = 1 << 0;
 /// Only the next connect of the process that wrote the marker.
-pub const SEL_AFTER_PROCESS: u32 = 1 << 2;
+pub const SEL_AFTER_PROCESS: u32 = 1 << 1;
 /// Only the next connect of the thread that wrote the marker.
-pub const SEL_AFTER_THREAD: u32 = 1 << 3;
+pub const SEL_AFTER_THREAD: u32 = 1 << 2;
 /// When its socket is closed, the next one that matches takes the role.
-pub const SEL_FOLLOW: u32 = 1 << 4;
-/// The controller names the socket afterwards (a regular expression); the kernel only counts.
-pub const SEL_LATE: u32 = 1 << 5;
-/// Only sockets bound to `laddr`.
-pub const SEL_LADDR: u32 = 1 << 6;
-/// Only sockets bound to `lport`.
-pub const SEL_LPORT: u32 = 1 << 7;
+pub const SEL_FOLLOW: u32 = 1 << 3;
+/// The controller names the socket afterwards (a regular expression); the kernel only counts, and tells
+/// which sockets fit.
+pub const SEL_LATE: u32 = 1 << 4;
+/// Only a seeded `share` of those that fit.
+pub const SEL_SHARE: u32 = 1 << 5;
+/// Asked when the first bytes leave, which say what the connection is for.
+pub const SEL_HELLO: u32 = 1 << 6;
 
-/// Only sockets whose opener had the real user id `uid`.
-pub const SEL_UID: u32 = 1 << 8;
-/// Only connections that the peer opened (accept); without it only those that the app opened.
-pub const SEL_ACCEPT: u32 = 1 << 9;
-/// Only sockets that were open before the run, which the controller picks: no new connection.
-pub const SEL_FOUND: u32 = 1 << 10;
-
-/// One `[[flow]]`, as the connect hook reads it.
+/// One `[[flow]]`, as the connect hook reads it. What a socket must be like stands in the tables of
+/// [`crate::condition`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selector {
+    /// Conditions of which none may hold.
+    pub excluded: u64,
     /// App index, or [`ANY_APP`].
     pub app: u32,
     /// Flow index: what a match is labelled with.
     pub flow: u32,
     /// `SEL_*` bits.
     pub flags: u32,
-    /// Bit in the values of the remotes table.
-    pub remote: u32,
     /// Which connection, from 1.
     pub nth: u32,
     /// Sockets it may stand for at a time.
     pub max_flows: u32,
     /// IP protocol number.
     pub proto: u32,
-    /// Local port, host order.
-    pub lport: u32,
-    /// Local address.
-    pub laddr: Addr,
-    /// Real user id of the opener.
-    pub uid: u32,
+    /// Out of [`crate::condition::WHOLE_SHARE`].
+    pub share: u32,
+    /// Padding, zero.
+    pub _pad: u32,
 }
 
 /// What a selector has counted so far. All are advanced with fetching atomics.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SelectorState {
-    /// Connections opened that match app, remote and protocol.
+    /// Connections opened that match what is counted (see `Condition` of the plan).
     pub opened: u64,
     /// Sockets that now have the role.
     pub active: u64,
@@ -91,13 +82,13 @@ pub struct SelectorState {
     pub taken: u64,
 }
 
-/// Key of the remotes table.
+/// Key of the table of listeners.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemoteKey {
-    /// Remote address; all zero for "any host".
+pub struct ListenerKey {
+    /// Its address; all zero for any.
     pub addr: Addr,
-    /// Remote port, host order.
+    /// Its port, host order, with [`SOCKET_HOME`] << 8 for the second network namespace.
     pub port: u32,
 }
 
@@ -149,6 +140,8 @@ pub const SOCKET_DATAGRAM: u32 = 1 << 5;
 pub const SOCKET_FOUND: u32 = 1 << 6;
 /// The peer opened it.
 pub const SOCKET_ACCEPTED: u32 = 1 << 7;
+/// Selectors wait for its first bytes.
+pub const SOCKET_AWAITED: u32 = 1 << 9;
 
 /// It is in the second network namespace of the run. In keys of tuples the bit stands beside the protocol, in those of
 /// listeners 8 bits higher beside the port: two namespaces may have the same addresses.
@@ -229,6 +222,8 @@ pub struct SocketEntry {
     pub raddr: Addr,
     /// tgid << 32 | tid of the caller of the last connect().
     pub pid_tgid: u64,
+    /// Conditions that its caller's user and cgroup do not contradict.
+    pub allowed: u64,
     /// The last TCP segment of each direction.
     pub last: [LastSegment; 2],
 }
@@ -241,6 +236,8 @@ pub struct Found {
     pub cookie: u64,
     /// Process that holds it << 32; 0 for none.
     pub pid_tgid: u64,
+    /// Conditions that its user and its process's cgroup do not contradict.
+    pub allowed: u64,
     /// Local address.
     pub laddr: Addr,
     /// Remote address.
@@ -283,6 +280,20 @@ pub struct Listener {
     pub pid: u32,
     /// Listening sockets there (SO_REUSEPORT). Advanced with fetching atomics.
     pub sockets: u64,
+    /// Conditions that its user and cgroup do not contradict.
+    pub allowed: u64,
+}
+
+/// Whose socket begins to listen.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listens {
+    /// App index.
+    pub app: u32,
+    /// The process.
+    pub pid: u32,
+    /// As in [`Listener`].
+    pub allowed: u64,
 }
 
 /// [`LastSegment::flags`]: there has been one.

@@ -273,6 +273,20 @@ impl Skb {
         if r == 0 { len } else { 0 }
     }
 
+    /// Copies `len` bytes, 1 to 4096, at `off` to `to` + `at`.
+    ///
+    /// The caller has a buffer of 8192 bytes at `to`; `at` is below 4096. The verifier checks both.
+    #[inline(always)]
+    pub fn load_some(self, off: u32, to: *mut u8, at: u32, len: u32) -> bool {
+        // Masked last of all: the verifier forgets what a comparison says of a copy of the number.
+        let len = (len.wrapping_sub(1) & 4095) + 1;
+        // SAFETY: within the buffer, as the caller promises.
+        let r = unsafe {
+            bpf_skb_load_bytes(self.0.cast::<c_void>(), off, to.add(at as usize).cast(), len)
+        };
+        r == 0
+    }
+
     /// A byte of the linear part at `off`, by direct packet access.
     #[inline(always)]
     pub fn direct<T: Copy>(self, off: u32) -> Option<T> {

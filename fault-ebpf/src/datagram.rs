@@ -17,6 +17,7 @@ use fault_common::table::{
 
 use crate::atomic;
 use crate::classify::open_gate;
+use crate::condition;
 use crate::ctx::Skb;
 use crate::emit::{self, About};
 use crate::learn::{self, New};
@@ -75,8 +76,8 @@ pub fn note(cookie: u64, raddr: Addr, rport: u32, network: u32) {
     let Some(slot) = learn::next_slot() else { return };
     let id = if first { cookie } else { FURTHER_REMOTE | slot as u64 };
     let uid = bpf_get_current_uid_gid() as u32;
-    let state = SOCKET_DATAGRAM | network;
-    let new = New { slot, app, state, rport, raddr, pid_tgid, uid };
+    let (state, allowed) = (SOCKET_DATAGRAM | network, condition::by_caller(uid));
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
     if learn::register(id, &new) && !enlist(&key, id) {
         emit::count(Global::SocketsFull, 1);
     }
@@ -90,7 +91,8 @@ pub fn found(found: &Found) -> u32 {
     }
     let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
     let (app, rport, raddr, pid_tgid) = (found.app, found.rport, found.raddr, found.pid_tgid);
-    let new = New { slot, app, state: SOCKET_DATAGRAM, rport, raddr, pid_tgid, uid: found.uid };
+    let (state, uid, allowed) = (SOCKET_DATAGRAM, found.uid, found.allowed);
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
     let key = DatagramKey { cookie: found.cookie, raddr, rport, _pad: 0 };
     let done = learn::register(found.cookie, &new) && enlist(&key, found.cookie);
     if done { TAKEN_IN } else { TAKEN_NONE }
@@ -185,8 +187,8 @@ fn bind(row: &mut Datagrams, tuple: &Tuple) {
 /// A function of its own for its stack frame: the chain of calls that parses has its own.
 #[inline(never)]
 fn begin(id: u64, socket: &mut SocketEntry, laddr: Addr, lport: u32) {
-    learn::name(socket, IPPROTO_UDP, laddr, lport);
-    learn::opened(id, socket, IPPROTO_UDP, laddr);
+    let late = learn::name(socket, IPPROTO_UDP, laddr, lport);
+    learn::opened(id, socket, IPPROTO_UDP, laddr, late);
     let raddr = socket.raddr;
     learn::addressed(KIND_BOUND, id, socket, IPPROTO_UDP, (laddr, lport), raddr);
     learn::addressed(KIND_ESTABLISHED, id, socket, IPPROTO_UDP, (laddr, lport), raddr);

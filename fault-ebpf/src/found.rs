@@ -38,6 +38,7 @@ pub fn take_in() -> u32 {
         raddr: found.raddr,
         pid_tgid: found.pid_tgid,
         uid: found.uid,
+        allowed: found.allowed,
     };
     if !learn::register(found.cookie, &new) {
         return TAKEN_NONE;

@@ -14,12 +14,13 @@ use aya_ebpf::programs::{SockAddrContext, SockOpsContext};
 use fault_common::event::{Event, KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED, KIND_OPENED, NO_FLOW};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, LastSegment, MAX_APPS, SEL_ACCEPT, SOCKET_ACCEPTED, SOCKET_CLOSED, SOCKET_HOME,
+    Addr, LastSegment, MAX_APPS, SOCKET_ACCEPTED, SOCKET_AWAITED, SOCKET_CLOSED, SOCKET_HOME,
     SOCKET_IRS, SOCKET_ISN, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, Tuple, v4,
 };
 
 use crate::atomic;
 use crate::classify::open_gate;
+use crate::condition;
 use crate::datagram;
 use crate::emit::{self, About};
 use crate::listen;
@@ -138,7 +139,8 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
     }
     let Some(slot) = next_slot() else { return };
     let uid = bpf_get_current_uid_gid() as u32;
-    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid };
+    let allowed = condition::by_caller(uid);
+    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid, allowed };
     register(cookie, &new);
 }
 
@@ -151,6 +153,8 @@ pub struct New {
     pub raddr: Addr,
     pub pid_tgid: u64,
     pub uid: u32,
+    /// Conditions that its caller does not contradict.
+    pub allowed: u64,
 }
 
 /// Puts a socket without a name into the table; false if that is full.
@@ -171,6 +175,7 @@ pub fn register(id: u64, new: &New) -> bool {
         rport: new.rport,
         raddr: new.raddr,
         pid_tgid: new.pid_tgid,
+        allowed: new.allowed,
         last: [LastSegment { end_seq: 0, ack: 0, tsval: 0, tsecr: 0, window: 0, flags: 0 }; 2],
     };
     let done = SOCKETS.insert(id, socket, 0).is_ok();
@@ -283,8 +288,8 @@ fn bound(ctx: &SockOpsContext, cookie: u64, socket: &mut SocketEntry) {
     let (laddr, raddr) = addresses(ctx);
     let lport = ctx.local_port();
     let rport = u32::from_be(ctx.remote_port());
-    name(socket, IPPROTO_TCP, laddr, lport);
-    opened(cookie, socket, IPPROTO_TCP, laddr);
+    let late = name(socket, IPPROTO_TCP, laddr, lport);
+    opened(cookie, socket, IPPROTO_TCP, laddr, late);
     recognise(cookie, (laddr, lport), (raddr, rport), socket.state & SOCKET_HOME);
     // Failure leaves the socket without close events; the report then shows it as open.
     let _ = ctx.set_cb_flags(STATE_CB_FLAG);
@@ -330,37 +335,42 @@ pub fn addressed(
     });
 }
 
-/// Gives the socket its role, once; when it connects again after a close, its place back.
+/// Gives the socket its role, once; when it connects again after a close, its place back. Returns the
+/// conditions of the selectors that the controller will ask.
 #[inline(always)]
-pub fn name(socket: &mut SocketEntry, proto: u8, laddr: Addr, lport: u32) {
+pub fn name(socket: &mut SocketEntry, proto: u8, laddr: Addr, lport: u32) -> u64 {
     if socket.state & SOCKET_LEFT != 0 {
         select::come_back(socket.role);
     }
     socket.state &= !(SOCKET_CLOSED | SOCKET_LEFT | SOCKET_ISN | SOCKET_IRS);
     if socket.state & SOCKET_PICKED != 0 {
-        return;
+        return 0;
     }
     socket.state |= SOCKET_PICKED;
     let (proto, app) = (proto as u32, socket.app);
     let (raddr, rport, pid_tgid) = (socket.raddr, socket.rport, socket.pid_tgid);
-    let accepted = if socket.state & SOCKET_ACCEPTED != 0 { SEL_ACCEPT } else { 0 };
-    let uid = socket.uid;
-    let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid, uid, accepted };
+    let (allowed, accepted) = (socket.allowed, socket.state & SOCKET_ACCEPTED != 0);
+    let connect = Connect { app, proto, laddr, lport, raddr, rport, pid_tgid, allowed, accepted };
     let picked = select::pick(&connect);
     let of_app = next_of_app(app);
     socket.nth = if picked.nth == 0 { of_app } else { picked.nth };
     socket.flow = picked.flow;
     socket.role = picked.role;
+    if picked.awaited && picked.role == 0 && proto == IPPROTO_TCP as u32 {
+        socket.state |= SOCKET_AWAITED;
+    }
+    picked.later
 }
 
 #[inline(always)]
-pub fn opened(cookie: u64, socket: &SocketEntry, proto: u8, laddr: Addr) {
+pub fn opened(cookie: u64, socket: &SocketEntry, proto: u8, laddr: Addr, late: u64) {
     let about = About::socket(cookie, socket);
     emit::socket_event(KIND_OPENED, &about, laddr, socket.raddr, |ev| {
         ev.pid_tgid = socket.pid_tgid;
         ev.proto = proto;
         ev.len = socket.nth;
         ev.aux = socket.attempt;
+        ev.seq = late as u32;
     });
 }
 

@@ -1,12 +1,13 @@
 //! Who listens where, of apps whose accepted connections a flow may mean: a handshake that the peer began ends in no
 //! process's context, and the listening address tells whose the connection is.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use aya_ebpf::programs::SockOpsContext;
 use fault_common::stats::Global;
-use fault_common::table::{Listener, MAX_APPS, RemoteKey, SOCKET_ACCEPTED, v4};
+use fault_common::table::{Listener, ListenerKey, Listens, MAX_APPS, SOCKET_ACCEPTED, v4};
 
 use crate::atomic;
+use crate::condition;
 use crate::emit;
 use crate::learn::{self, New};
 use crate::maps::{ACCEPTING, LISTENERS, LISTENING, LISTENS};
@@ -18,8 +19,9 @@ pub fn begins_to_listen(cookie: u64) {
     if ACCEPTING.load() & 1 << (app & (MAX_APPS - 1)) == 0 {
         return;
     }
-    let pid = bpf_get_current_pid_tgid() >> 32;
-    if LISTENS.insert(cookie, pid << 32 | app as u64, 0).is_err() {
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let allowed = condition::by_caller(bpf_get_current_uid_gid() as u32);
+    if LISTENS.insert(cookie, Listens { app, pid, allowed }, 0).is_err() {
         emit::count(Global::SocketsFull, 1);
     }
 }
@@ -29,13 +31,12 @@ pub fn begins_to_listen(cookie: u64) {
 pub fn listens(ctx: &SockOpsContext, cookie: u64, network: u32) {
     let Some(p) = LISTENS.get_ptr(cookie) else { return };
     // SAFETY: a live map value, copied before it goes.
-    let whose = unsafe { *p };
+    let Listens { app, pid, allowed } = unsafe { *p };
     let _ = LISTENS.remove(cookie);
-    let (app, pid) = (whose as u32, (whose >> 32) as u32);
     let (laddr, _) = learn::addresses(ctx);
     let any = laddr == [0; 4] || laddr == v4(0);
     let addr = if any { [0; 4] } else { laddr };
-    let key = RemoteKey { addr, port: ctx.local_port() | network << 8 };
+    let key = ListenerKey { addr, port: ctx.local_port() | network << 8 };
     // A second listen() on the same socket only changes its backlog.
     if LISTENING.get_ptr(cookie).is_some() {
         return;
@@ -46,7 +47,7 @@ pub fn listens(ctx: &SockOpsContext, cookie: u64, network: u32) {
             unsafe { atomic::fetch_add(&raw mut (*p).sockets, 1) };
             true
         }
-        None => LISTENERS.insert(key, Listener { app, pid, sockets: 1 }, 0).is_ok(),
+        None => LISTENERS.insert(key, Listener { app, pid, sockets: 1, allowed }, 0).is_ok(),
     };
     if !known || LISTENING.insert(cookie, key, 0).is_err() {
         emit::count(Global::SocketsFull, 1);
@@ -77,12 +78,12 @@ pub fn accepted(ctx: &SockOpsContext, cookie: u64, network: u32) {
     let port = ctx.local_port() | network << 8;
     let listener = |addr| {
         // SAFETY: a live map value.
-        LISTENERS.get_ptr(RemoteKey { addr, port }).map(|p| unsafe { *p })
+        LISTENERS.get_ptr(ListenerKey { addr, port }).map(|p| unsafe { *p })
     };
     let Some(whose) = listener(laddr).or_else(|| listener([0; 4])) else { return };
     let Some(slot) = learn::next_slot() else { return };
-    let (app, pid_tgid) = (whose.app, (whose.pid as u64) << 32);
+    let (app, pid_tgid, allowed) = (whose.app, (whose.pid as u64) << 32, whose.allowed);
     let rport = u32::from_be(ctx.remote_port());
     let state = SOCKET_ACCEPTED | network;
-    learn::register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0 });
+    learn::register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0, allowed });
 }

@@ -13,11 +13,13 @@ mod atomic;
 mod capture;
 mod children;
 mod classify;
+mod condition;
 mod ctx;
 mod datagram;
 mod emit;
 mod found;
 mod fq;
+mod hello;
 mod judge;
 mod learn;
 mod line;
@@ -135,6 +137,20 @@ pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
 #[cgroup_skb(egress)]
 pub fn datagram_out(ctx: SkBuffContext) -> i32 {
     datagram::on_datagram(&ctx);
+    1
+}
+
+/// The same, for flows that are picked by what is said first.
+#[cgroup_skb(egress)]
+pub fn hello_heard(ctx: SkBuffContext) -> i32 {
+    hello::listen(&ctx);
+    1
+}
+
+/// Attached after it.
+#[cgroup_skb(egress)]
+pub fn hello_known(ctx: SkBuffContext) -> i32 {
+    hello::understand(&ctx);
     1
 }
 

@@ -2,13 +2,15 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use fault_common::condition::{AddressKey, CONDITIONS, HelloKey, KINDS, MAX_ADDRESSES, PortKey};
+use fault_common::hello::Hello;
 use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
-    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, Listener, MAX_APPS, MAX_EXEMPT,
-    MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, RemoteKey, SeenKey, Selector,
+    ArmKey, AttemptKey, DatagramKey, Datagrams, Found, Listener, ListenerKey, Listens, MAX_APPS,
+    MAX_EXEMPT, MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, SeenKey, Selector,
     SelectorState, SocketEntry, Tuple,
 };
 
@@ -33,12 +35,9 @@ pub static LOG_LEVEL: Global<u32> = Global::new(0xfa01_0004);
 /// 1: the controller's lease is checked (0 only in packet tests, which have no controller).
 #[unsafe(no_mangle)]
 pub static LEASED: Global<u32> = Global::new(0xfa01_0005);
-/// Bits of the remotes that UDP flows are selected by: what goes elsewhere is not noted.
+/// Conditions of UDP flows: what goes where none of them holds is not noted.
 #[unsafe(no_mangle)]
-pub static UDP_REMOTES: Global<u64> = Global::new(0xfa01_0006_fa01_0006);
-/// 1: some UDP flow is selected whatever its remote is.
-#[unsafe(no_mangle)]
-pub static UDP_ANY: Global<u32> = Global::new(0xfa01_0007);
+pub static UDP_CONDITIONS: Global<u64> = Global::new(0xfa01_0006_fa01_0006);
 
 /// 1: the delay line is the qdisc fq. A load-time value, so that kernels do not see the helpers
 /// that only one of the lines needs.
@@ -125,13 +124,13 @@ pub static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSE
 /// Listening address (all zero: any) and port -> whose. A handshake ends in no process's context: only the address
 /// tells whose it is. Written by listen() and, for what listens already, by the controller.
 #[map]
-pub static LISTENERS: HashMap<RemoteKey, Listener> = HashMap::with_max_entries(MAX_LISTENERS, 0);
-/// Cookie of a socket that begins to listen -> its process << 32 | app index, until its address is known.
+pub static LISTENERS: HashMap<ListenerKey, Listener> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+/// Cookie of a socket that begins to listen -> whose it is, until its address is known.
 #[map]
-pub static LISTENS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_LISTENERS, 0);
+pub static LISTENS: LruHashMap<u64, Listens> = LruHashMap::with_max_entries(MAX_LISTENERS, 0);
 /// Cookie of a listening socket -> its key above.
 #[map]
-pub static LISTENING: HashMap<u64, RemoteKey> = HashMap::with_max_entries(MAX_LISTENERS, 0);
+pub static LISTENING: HashMap<u64, ListenerKey> = HashMap::with_max_entries(MAX_LISTENERS, 0);
 /// The open socket that is to be taken in. Written by the controller.
 #[map]
 pub static FOUND: Array<Found> = Array::with_max_entries(1, 0);
@@ -144,9 +143,32 @@ pub static SELECTORS: Array<Selector> = Array::with_max_entries(MAX_SELECTORS, 0
 /// What they have counted. Written by the connect hooks.
 #[map]
 pub static SELECTOR_STATE: Array<SelectorState> = Array::with_max_entries(MAX_SELECTORS, 0);
-/// (address, port) -> bits of the remotes it belongs to. Written by the controller.
+/// Address of an end of a connection -> conditions that it does not contradict. This table and its neighbours are
+/// written by the controller; the addresses of a name may come while they are read.
 #[map]
-pub static REMOTES: HashMap<RemoteKey, u64> = HashMap::with_max_entries(4096, 0);
+pub static BY_ADDRESS: LpmTrie<AddressKey, u64> = LpmTrie::with_max_entries(MAX_ADDRESSES, 0);
+/// The same for a port. A range is at most 30 prefixes.
+#[map]
+pub static BY_PORT: LpmTrie<PortKey, u64> = LpmTrie::with_max_entries(4096, 0);
+/// The same for the user id of the caller.
+#[map]
+pub static BY_USER: HashMap<u32, u64> = HashMap::with_max_entries(CONDITIONS + 1, 0);
+/// Cgroup of the caller, or one above it -> conditions that hold in it.
+#[map]
+pub static BY_CGROUP: HashMap<u64, u64> = HashMap::with_max_entries(CONDITIONS + 1, 0);
+/// What a client says first -> conditions that it does not contradict.
+#[map]
+pub static BY_HELLO: LpmTrie<HelloKey, u64> = LpmTrie::with_max_entries(CONDITIONS + 1, 0);
+/// Cookie -> the first bytes of a socket that selectors wait for, until they suffice. Sized by the loader; the oldest
+/// give way, for a socket may be closed in the middle.
+#[map]
+pub static HELLOS: LruHashMap<u64, Hello> = LruHashMap::with_max_entries(1, 0);
+/// What a new one begins as. Never written.
+#[map]
+pub static NO_HELLO: Array<Hello> = Array::with_max_entries(1, 0);
+/// App, protocol and opener -> conditions that they do not contradict.
+#[map]
+pub static BY_KIND: Array<u64> = Array::with_max_entries(KINDS, 0);
 /// Markers seen whose connect has not come yet. Written by the output filter, taken by connect.
 #[map]
 pub static ARMED: HashMap<ArmKey, u64> = HashMap::with_max_entries(1024, 0);

@@ -1,18 +1,19 @@
 //! Which flow of the scenario a new connection is, if any.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use fault_common::condition::{LOCAL, REMOTE, counts, fits, in_share};
 use fault_common::event::{KIND_OVERFLOW, NO_FLOW};
 use fault_common::rule::MAX_FLOWS;
 use fault_common::table::{
-    Addr, ArmKey, MAX_APPS, MAX_SELECTORS, RemoteKey, SEL_ACCEPT, SEL_AFTER_PROCESS,
-    SEL_AFTER_THREAD, SEL_FOLLOW, SEL_FOUND, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE,
-    SEL_UID, Selector, SelectorState, SocketEntry,
+    Addr, ArmKey, MAX_SELECTORS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_HELLO,
+    SEL_LATE, SEL_NTH, SEL_SHARE, Selector, SelectorState, SocketEntry,
 };
 
 use crate::atomic;
+use crate::condition;
 use crate::emit::{self, About};
 use crate::maps::{
-    ARMED, LATE_FLOWS, REMOTES, SELECTOR_STATE, SELECTORS, SELECTORS_LEN, UDP_ANY, UDP_REMOTES,
+    ARMED, LATE_FLOWS, SEED, SELECTOR_STATE, SELECTORS, SELECTORS_LEN, UDP_CONDITIONS,
 };
 
 /// A connection that is about to send its SYN, or a UDP flow its first datagram.
@@ -24,9 +25,10 @@ pub struct Connect {
     pub raddr: Addr,
     pub rport: u32,
     pub pid_tgid: u64,
-    pub uid: u32,
-    /// [`SEL_ACCEPT`] if the peer opened it, else 0.
-    pub accepted: u32,
+    /// Conditions that its caller does not contradict.
+    pub allowed: u64,
+    /// The peer opened it.
+    pub accepted: bool,
 }
 
 /// The label for it.
@@ -36,13 +38,32 @@ pub struct Picked {
     pub nth: u32,
     /// Selector plus 1, or 0.
     pub role: u32,
+    /// Conditions of selectors that the controller will ask, or the first bytes.
+    pub later: u64,
+    /// Selectors wait for its first bytes.
+    pub awaited: bool,
+}
+
+impl Picked {
+    const NOBODY: Self = Self { flow: NO_FLOW, nth: 0, role: 0, later: 0, awaited: false };
 }
 
 /// Finds the first selector that takes the connection. All selectors count it, taken or not.
 #[inline(always)]
 pub fn pick(connect: &Connect) -> Picked {
-    let remotes = remotes_of(connect.raddr, connect.rport);
-    let mut picked = Picked { flow: NO_FLOW, nth: 0, role: 0 };
+    pick_among(connect, 0)
+}
+
+/// The same once its first bytes have left, among those that wait for them; `allowed` is what these do not contradict either.
+#[inline(always)]
+pub fn pick_by_hello(connect: &Connect) -> Picked {
+    pick_among(connect, SEL_HELLO)
+}
+
+#[inline(always)]
+fn pick_among(connect: &Connect, moment: u32) -> Picked {
+    let fulfilled = fulfilled(connect);
+    let mut picked = Picked::NOBODY;
     let n = SELECTORS_LEN.load();
     for i in 0..MAX_SELECTORS {
         if i >= n {
@@ -52,78 +73,65 @@ pub fn pick(connect: &Connect) -> Picked {
         else {
             break;
         };
-        if !concerns(selector, connect, remotes) {
+        if (fulfilled >> i) & 1 == 0 {
             continue;
+        }
+        if field(&selector.flags) & SEL_HELLO != moment {
+            picked.awaited = true;
+            continue;
+        }
+        if fulfilled & wide(&selector.excluded) != 0 {
+            continue;
+        }
+        if field(&selector.flags) & SEL_LATE != 0 {
+            picked.later |= fulfilled & (counts(i) | fits(i));
         }
         // SAFETY: a live map value; `opened` is its first field.
         let nth = (unsafe { atomic::fetch_add(&raw mut (*state).opened, 1) }) as u32 + 1;
-        if picked.role == 0 && takes(i, selector, nth, connect) && enter(i, selector, state) {
-            picked = Picked { flow: selector.flow, nth, role: i + 1 };
+        if picked.role == 0
+            && (fulfilled >> (i + 16)) & 1 != 0
+            && takes(i, selector, nth, connect.pid_tgid)
+            && enter(i, selector, state)
+        {
+            picked = Picked { flow: selector.flow, nth, role: i + 1, ..picked };
         }
     }
     picked
 }
 
-/// The bits of the remotes that an address belongs to, by name or as "any host".
+/// The conditions that hold for it.
 #[inline(always)]
-fn remotes_of(raddr: Addr, rport: u32) -> u64 {
-    let bits = |addr| {
-        // SAFETY: a live map value.
-        REMOTES.get_ptr(RemoteKey { addr, port: rport }).map_or(0, |p| unsafe { *p })
-    };
-    bits(raddr) | bits([0; 4])
+fn fulfilled(connect: &Connect) -> u64 {
+    condition::by_kind(connect.app, connect.proto, connect.accepted)
+        & connect.allowed
+        & condition::by_end(REMOTE, connect.raddr, connect.rport)
+        & condition::by_end(LOCAL, connect.laddr, connect.lport)
 }
 
 /// Whether any selector may want datagrams to that remote.
 #[inline(always)]
 pub fn wants_datagrams(raddr: Addr, rport: u32) -> bool {
-    UDP_ANY.load() != 0 || remotes_of(raddr, rport) & UDP_REMOTES.load() != 0
+    condition::by_end(REMOTE, raddr, rport) & UDP_CONDITIONS.load() != 0
 }
 
 /// A selector that does not want a connection is left at the first field that says so. The reads are volatile so
 /// that they stay in this order, each behind the branch on the one before: what LLVM computes ahead the
 /// verifier has to remember, and it walks the loop again for each combination.
 #[inline(always)]
-fn concerns(selector: &Selector, connect: &Connect, remotes: u64) -> bool {
-    let flags = field(&selector.flags);
-    if flags & (SEL_ACCEPT | SEL_FOUND) != connect.accepted
-        || field(&selector.proto) != connect.proto
-    {
-        return false;
-    }
-    // ANY_APP is the only number that no app can have. Not `== ANY_APP`: without 32-bit jumps LLVM
-    // (22, alu32) compares a zero-extended register with a sign-extended -1, which never is equal.
-    let app = field(&selector.app);
-    if app < MAX_APPS && app != connect.app {
-        return false;
-    }
-    if flags & SEL_REMOTE != 0 && (remotes >> (field(&selector.remote) & 63)) & 1 == 0 {
-        return false;
-    }
-    // Of accepted connections those on one port are counted, of others those to one remote.
-    field(&selector.flags) & SEL_ACCEPT == 0 || here(selector, connect)
-}
-
-#[inline(always)]
 fn field(value: &u32) -> u32 {
     // SAFETY: a live reference.
     unsafe { (value as *const u32).read_volatile() }
 }
 
-/// Whether the local end is the one that is asked for.
 #[inline(always)]
-fn here(selector: &Selector, connect: &Connect) -> bool {
-    let flags = field(&selector.flags);
-    if flags & SEL_LPORT != 0 && field(&selector.lport) != connect.lport {
-        return false;
-    }
-    let differs = |i: usize| field(&selector.laddr[i]) ^ connect.laddr[i];
-    flags & SEL_LADDR == 0 || (differs(0) | differs(1) | differs(2) | differs(3)) == 0
+fn wide(value: &u64) -> u64 {
+    // SAFETY: a live reference.
+    unsafe { (value as *const u64).read_volatile() }
 }
 
 /// Whether it wants this very connection.
 #[inline(always)]
-fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
+fn takes(i: u32, selector: &Selector, nth: u32, pid_tgid: u64) -> bool {
     let flags = field(&selector.flags);
     if flags & SEL_LATE != 0 {
         return false;
@@ -135,13 +143,9 @@ fn takes(i: u32, selector: &Selector, nth: u32, connect: &Connect) -> bool {
             return false;
         }
     }
-    if flags & SEL_UID != 0 && field(&selector.uid) != connect.uid {
+    if flags & SEL_SHARE != 0 && !in_share(SEED.load(), i, nth, field(&selector.share)) {
         return false;
     }
-    if !here(selector, connect) {
-        return false;
-    }
-    let pid_tgid = connect.pid_tgid;
     let id = match selector.flags & (SEL_AFTER_PROCESS | SEL_AFTER_THREAD) {
         0 => return true,
         SEL_AFTER_THREAD => pid_tgid as u32,
@@ -219,7 +223,8 @@ fn change_active(role: u32, by: u64) {
 pub fn adopt(socket: *mut SocketEntry) {
     // SAFETY: a live map value; two CPUs that adopt at once write the same.
     unsafe {
-        // Not `!= NO_FLOW`: see `concerns`.
+        // Not `!= NO_FLOW`: without 32-bit jumps LLVM (22, alu32) compares a zero-extended register with a
+        // sign-extended -1, which never is equal.
         if (*socket).flow < MAX_FLOWS {
             return;
         }

@@ -117,8 +117,8 @@ fn the_smallest_scenario_has_the_defaults() {
     assert_eq!(flow.app, Some(AppId(0)), "the only app");
     assert_eq!((flow.max_flows, flow.follow), (1, false));
     assert_eq!(flow.within, Duration::from_secs(30));
-    let ip = Host::Ip(Ipv4Addr::LOCALHOST.into());
-    assert_eq!(flow.remote, Some(Remote { host: ip, port: 80 }));
+    let host = Host::Net(Net::host(Ipv4Addr::LOCALHOST.into()));
+    assert_eq!(flow.remote, Some(Remote { host, ports: Ports::one(80) }));
     let step = &scenario.steps[0];
     assert_eq!(step.name, "step-1");
     assert_eq!(step.faults[0].direction, DirectionSpec::Both);

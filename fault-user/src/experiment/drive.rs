@@ -12,6 +12,7 @@ use super::lay::lay;
 use super::prepare::Stage;
 use super::progress::{self, Teller};
 use super::resets;
+use super::selection::Lookup;
 use super::start;
 use super::state::{News, State};
 use crate::app::{AppEvent, Supervisor};
@@ -39,6 +40,8 @@ pub enum Input {
     App(AppEvent),
     Events(Batch),
     Interface(Network, Change),
+    /// A name has been looked up again.
+    Lookup(Lookup),
     /// The line wants a connection to be reset.
     Reset(Reached),
     Deadline,
@@ -58,6 +61,7 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
         Some(batch) = stage.batches.recv() => Input::Events(batch),
         Some(change) = stage.interfaces.recv() => Input::Interface(Network::Run, change),
         Some(change) = stage.home_interfaces.recv() => Input::Interface(Network::Home, change),
+        Some(lookup) = stage.selection.lookups.recv() => Input::Lookup(lookup),
         Some(reached) = stage.reset_wanted.recv() => Input::Reset(reached),
         () = sleep_until(deadline.unwrap_or(far)) => Input::Deadline,
     };
@@ -90,6 +94,7 @@ pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(&batch, stage),
         Input::Interface(network, change) => interface(network, change, stage, state),
+        Input::Lookup(lookup) => looked_up(lookup, stage, state),
         Input::Reset(reached) => actions::limit_reached(stage, state, reached),
         Input::Stop(signal) => state.interrupted = Some(signal),
         Input::Deadline => {}
@@ -117,6 +122,24 @@ fn interface(network: Network, change: Change, stage: &mut Stage, state: &mut St
                 stage.links = Link::of_two(known, [(i.index, link)].into());
             }
         }
+    }
+}
+
+/// From now on the addresses that a name has are those of its remote, with those that it had.
+fn looked_up(lookup: Lookup, stage: &mut Stage, state: &mut State<'_>) {
+    let Lookup { name, found } = lookup;
+    let warning = match found {
+        Ok(addresses) => {
+            let rows = stage.selection.add(&name, addresses);
+            let written = stage.kernel.write_addresses(&rows).map_err(|e| told(&e));
+            written.err().map(|e| format!("addresses that `{name}` has got are not watched: {e}"))
+        }
+        Err(e) => Some(format!("`{name}` could not be looked up again, its addresses stay: {e}")),
+    };
+    if let Some(warning) = warning
+        && !state.warnings.contains(&warning)
+    {
+        state.warnings.push(warning);
     }
 }
 

@@ -1,11 +1,9 @@
 //! `opened_after` with a regular expression, or on a pipe: only userspace can find the line, so
 //! the socket is named after the fact. Its SYN has left by then; `check` says so.
 
-use std::net::IpAddr;
-
+use fault_common::condition::{counts, fits, in_share};
 use fault_common::table::SEL_LATE;
 
-use super::prepare::Resolved;
 use crate::ledger::entry::Entry;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
@@ -17,12 +15,10 @@ pub struct Late {
     pub flow: u32,
     app: usize,
     marker: Marker,
-    /// IP protocol number.
-    proto: u8,
-    /// Index of its remote.
-    remote: Option<usize>,
     nth: Option<u32>,
-    /// Connections seen that match app and remote.
+    /// Seed and part of those that match.
+    share: Option<(u64, u32)>,
+    /// Connections seen that the kernel has counted for it.
     seen: u32,
     /// When the line was written, until a connection has taken it.
     armed: Option<u64>,
@@ -55,9 +51,8 @@ impl Late {
                 flow: selector.flow,
                 app: flow.app?.0,
                 marker: flow.opened_after.as_ref()?.log.clone(),
-                proto: selector.proto as u8,
-                remote: flow.remote.is_some().then_some(selector.remote as usize),
                 nth: flow.nth,
+                share: flow.share.map(|_| (plan.seed, selector.share)),
                 seen: 0,
                 armed: None,
                 max_flows: flow.max_flows as usize,
@@ -104,19 +99,24 @@ impl Late {
         self.taken += 1;
     }
 
-    /// Whether this connection is the one; if so the mark is used up.
-    pub fn takes(&mut self, entry: &Entry, ip: IpAddr, remotes: &[Resolved]) -> bool {
-        let there = self.remote.is_none_or(|r| remotes[r].is(ip, entry.rport));
-        if entry.app as usize != self.app || entry.proto != self.proto || !there {
+    /// Whether this connection is the one; if so the mark is used up. `later` is what the kernel side has found out
+    /// about it.
+    pub fn takes(&mut self, entry: &Entry, later: u32) -> bool {
+        let later = u64::from(later);
+        if later & counts(self.flow) == 0 {
             return false;
         }
         self.seen += 1;
+        let fits = later & fits(self.flow) != 0;
         let nth = self.nth.is_none_or(|n| n == self.seen);
+        let share =
+            self.share.is_none_or(|(seed, part)| in_share(seed, self.flow, self.seen, part));
         let after = self.armed.is_some_and(|at| at <= entry.ts);
-        if nth && after {
+        let takes = fits && nth && share && after;
+        if takes {
             self.armed = None;
         }
-        nth && after
+        takes
     }
 }
 

@@ -27,6 +27,7 @@ mod preview;
 pub mod progress;
 mod recorded;
 mod resets;
+mod selection;
 mod start;
 mod state;
 mod sysctl;

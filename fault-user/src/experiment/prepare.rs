@@ -1,11 +1,10 @@
 //! Everything that must be in place before the first app starts.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fault_common::table::{MarkerEntry, MarkerSet, SEL_ACCEPT};
+use fault_common::table::{MarkerEntry, MarkerSet};
 use tokio::sync::mpsc;
 
 use super::attach::Reach;
@@ -13,6 +12,7 @@ use super::interfaces::{self, Change, Interface};
 use super::janitor::{Charge, Janitor};
 use super::journal::Journal;
 use super::progress::Teller;
+use super::selection::Selection;
 use super::{Options, RunError, actions, attach, line};
 use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
@@ -24,7 +24,7 @@ use crate::netns::{self, Netns};
 use crate::plan::{self, Plan};
 use crate::report::{OutDir, write};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Capture, Host, Remote};
+use crate::scenario::model::{Capture, Opened};
 
 const IDENTIFY: &str = "identify a network namespace (SO_NETNS_COOKIE, Linux 5.14)";
 /// How many sockets a run can observe.
@@ -50,7 +50,7 @@ pub struct Stage {
     pub app_events: mpsc::Receiver<AppEvent>,
     pub interfaces: mpsc::UnboundedReceiver<Change>,
     pub home_interfaces: mpsc::UnboundedReceiver<Change>,
-    pub remotes: Vec<Resolved>,
+    pub selection: Selection,
     pub plan: Plan,
     pub tier: Tier,
     pub apps_dir: PathBuf,
@@ -60,22 +60,6 @@ pub struct Stage {
     _cgroup: RunCgroup,
     _journal: Journal,
     _janitor: Option<Janitor>,
-}
-
-/// A remote with its addresses.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// `None`: any host.
-    pub ips: Option<Vec<IpAddr>>,
-    pub port: u16,
-}
-
-impl Resolved {
-    /// Whether a connection to `ip`:`port` goes there.
-    pub fn is(&self, ip: IpAddr, port: u16) -> bool {
-        let host = self.ips.as_ref().is_none_or(|ips| ips.contains(&ip.to_canonical()));
-        host && self.port == port
-    }
 }
 
 /// Loads, attaches and opens everything; starts nothing of the user's.
@@ -89,12 +73,14 @@ pub async fn prepare(
     let watched = home.as_ref().filter(|_| started);
     let apps_dir = apps_dir(scenario, out)?;
     let capture = out.map_or(Capture::NONE, |_| scenario.capture);
+    let accepting = accepting(scenario);
     let seed = options.seed.or(scenario.seed).unwrap_or_else(draw_seed);
     let plan = plan::compile(scenario, seed)?;
     let device = line::device(&plan)?;
     let mut kernel = Kernel::load(&Setup {
         seed,
         selectors: plan.selectors.clone(),
+        udp_conditions: plan.udp_conditions(),
         rules: plan.rules.len() as u32,
         slots: SLOTS,
         log_level: options.kernel_log,
@@ -102,6 +88,7 @@ pub async fn prepare(
         hook: options.hook,
         snaplen: if capture.max > 0 { capture.snaplen } else { 0 },
         captures: capture.max,
+        accepting,
         netns: netns::cookie().map_err(RunError::io(IDENTIFY))?,
         home: watched
             .map_or(Ok(0), |home| home.within(netns::cookie)?)
@@ -111,10 +98,10 @@ pub async fn prepare(
     if options.kernel_log > 0 {
         kernel.forward_logs()?;
     }
-    let remotes = resolve(scenario, &plan, home.as_ref()).await?;
-    register_remotes(&mut kernel, &remotes)?;
+    let selection = Selection::new(scenario, &plan, home.as_ref()).await?;
+    kernel.write_conditions(&selection.tables)?;
     let tier = kernel.attach_evidence(options.tier)?;
-    if !targets.is_empty() || plan.selectors.iter().any(|s| s.flags & SEL_ACCEPT != 0) {
+    if !targets.is_empty() || accepting != 0 {
         kernel.watch_states()?;
     }
     kernel.check_known_socket()?;
@@ -147,7 +134,7 @@ pub async fn prepare(
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
-    attach_apps(&mut kernel, scenario, (&plan, &remotes), &mut supervisor, targets)?;
+    attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -172,7 +159,7 @@ pub async fn prepare(
         app_events,
         interfaces,
         home_interfaces,
-        remotes,
+        selection,
         plan,
         tier,
         apps_dir,
@@ -208,60 +195,10 @@ fn run_name() -> String {
     format!("{}-{:04x}", std::process::id(), unique & 0xffff)
 }
 
-pub(super) async fn resolve(
-    scenario: &Scenario,
-    plan: &Plan,
-    home: Option<&Arc<Netns>>,
-) -> Result<Vec<Resolved>, RunError> {
-    let mut resolved = Vec::new();
-    for remote in &plan.remotes {
-        let ips = match &remote.host {
-            Host::Any => None,
-            Host::Ip(ip) => Some(vec![ip.to_canonical()]),
-            Host::Name(name) => Some(lookup(scenario, remote, name, home).await?),
-        };
-        resolved.push(Resolved { ips, port: remote.port });
-    }
-    Ok(resolved)
-}
-
-/// Asks where flowfault was started, whose /etc/resolv.conf is read: a container's may lead nowhere from there.
-async fn lookup(
-    scenario: &Scenario,
-    remote: &Remote,
-    name: &str,
-    home: Option<&Arc<Netns>>,
-) -> Result<Vec<IpAddr>, RunError> {
-    let error = |reason: String| {
-        let of = scenario.flows.iter().find(|f| f.remote.as_ref() == Some(remote));
-        let flow = of.map_or_else(String::new, |f| f.name.clone());
-        RunError::Resolve { host: name.into(), flow, reason }
-    };
-    let (asked, home) = ((name.to_owned(), remote.port), home.cloned());
-    let ask = move || match home {
-        Some(home) => home.within(|| asked.to_socket_addrs())?,
-        None => asked.to_socket_addrs(),
-    };
-    let found = tokio::task::spawn_blocking(ask).await.map_err(|e| error(e.to_string()))?;
-    let mut ips: Vec<IpAddr> =
-        found.map_err(|e| error(e.to_string()))?.map(|a| a.ip().to_canonical()).collect();
-    ips.sort();
-    ips.dedup();
-    if ips.is_empty() { Err(error("no address".into())) } else { Ok(ips) }
-}
-
-fn register_remotes(kernel: &mut Kernel, remotes: &[Resolved]) -> Result<(), RunError> {
-    for (bit, remote) in (0..).zip(remotes) {
-        match &remote.ips {
-            None => kernel.add_remote(bit, None, remote.port)?,
-            Some(ips) => {
-                for ip in ips {
-                    kernel.add_remote(bit, Some(*ip), remote.port)?;
-                }
-            }
-        }
-    }
-    Ok(())
+/// A bit for each app of which accepted connections are meant.
+fn accepting(scenario: &Scenario) -> u64 {
+    let flows = scenario.flows.iter().filter(|flow| flow.opened == Some(Opened::Accept));
+    flows.fold(0, |bits, flow| bits | flow.app.map_or(u64::MAX, |app| 1 << (app.0 & 63)))
 }
 
 /// Those of the run's network namespace, or of its second one.
@@ -303,7 +240,7 @@ fn attach_cgroups(
 fn attach_apps(
     kernel: &mut Kernel,
     scenario: &Scenario,
-    plan: (&Plan, &[Resolved]),
+    selection: &Selection,
     supervisor: &mut Supervisor,
     targets: Vec<attach::Target>,
 ) -> Result<(), RunError> {
@@ -323,7 +260,7 @@ fn attach_apps(
             attach::add_descendants(kernel, target)?;
         }
     }
-    attach::take_in(kernel, scenario, plan, &targets, SLOTS)?;
+    attach::take_in(kernel, scenario, selection, &targets, SLOTS)?;
     for target in targets {
         if let Some(process) = target.process {
             supervisor.attach(target.app, process)?;

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use super::RunError;
 use super::attach::{self, AttachError, Candidate, Owners, Reach};
-use super::{RunError, prepare};
+use super::selection::Selection;
 use crate::plan;
 use crate::scenario::{Scenario, model};
 use crate::sockets::{self, Protocol};
@@ -67,18 +68,17 @@ pub async fn preview(
         Sight::Everybody => (Owners::Everybody(0), None),
     };
     let plan = plan::compile(scenario, 0)?;
-    let remotes = prepare::resolve(scenario, &plan, home).await?;
+    let selection = Selection::new(scenario, &plan, home).await?;
     let request = sockets::Request { all: true, ..sockets::Request::default() };
     let inventory = sockets::look(&request).map_err(AttachError::from)?;
     let candidates = attach::candidates(&inventory, &owners);
-    let remote_of = |flow| attach::remote_of(scenario, &plan, &remotes, flow);
-    let meant = attach::choose(scenario, remote_of, &candidates)?;
+    let meant = attach::choose(scenario, &selection, &candidates)?;
     let hits = candidates.iter().zip(&meant);
     let mut hits: Vec<Hit> = hits.filter_map(|(c, flow)| Some(Hit::new((*flow)?, c))).collect();
     // The next datagram gives a UDP socket its flow.
     for (index, flow) in scenario.flows.iter().enumerate() {
         if flow.protocol == model::Protocol::Udp {
-            let meant = candidates.iter().filter(|c| attach::matches(flow, remote_of(index), c));
+            let meant = candidates.iter().filter(|c| attach::matches(flow, &selection, c));
             hits.extend(meant.map(|c| Hit::new(index, c)));
         }
     }

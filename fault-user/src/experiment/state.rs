@@ -320,6 +320,10 @@ impl<'a> State<'a> {
             | What::Established { local, remote, .. }
             | What::Found { local, remote, .. } => Some((local, remote)),
             What::Closed { .. } => None,
+            What::Named { .. } => {
+                self.sockets.entry(entry.cookie).or_default().flow = entry.flow;
+                return;
+            }
             _ => return,
         };
         let socket = self.sockets.entry(entry.cookie).or_default();
@@ -343,10 +347,10 @@ impl<'a> State<'a> {
     }
 
     fn assign_late(&mut self, entry: &Entry, stage: &mut Stage) -> Option<u32> {
-        let What::Opened { remote, attempt, .. } = entry.what else { return None };
+        let What::Opened { attempt, later, .. } = entry.what else { return None };
         let mut over = Vec::new();
         for late in &mut self.late {
-            if attempt > 1 || !late.takes(entry, remote, &stage.remotes) {
+            if attempt > 1 || !late.takes(entry, later) {
                 continue;
             }
             match late.room(|cookie| stage.kernel.has_left(cookie)) {
@@ -414,8 +418,8 @@ fn states_of(what: &What) -> &'static [crate::scenario::model::FlowState] {
     match what {
         What::Opened { .. } => &[Opened],
         What::Established { .. } => &[Established],
-        // Both were before anybody could wait for them.
-        What::Found { .. } => &[Opened, Established],
+        // Both were before it was known whose they are.
+        What::Found { .. } | What::Named { .. } => &[Opened, Established],
         What::Closed { .. } => &[Closed],
         _ => &[],
     }

@@ -60,6 +60,7 @@ impl Stream {
         Found {
             cookie: self.cookie,
             pid_tgid: u64::from(std::process::id()) << 32,
+            allowed: 0,
             laddr: addr::words(self.local.ip()),
             raddr: addr::words(self.remote.ip()),
             lport: self.local.port().into(),

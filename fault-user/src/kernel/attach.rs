@@ -11,7 +11,7 @@ use fault_common::table::MarkerSet;
 
 use super::error::KernelError;
 use super::hooks::Network;
-use super::load::{load_packet_programs, packet_programs, typed};
+use super::load::{HELLO_PROGRAMS, load_packet_programs, packet_programs, typed};
 use super::{Kernel, Tier};
 use crate::netns::Netns;
 
@@ -109,6 +109,13 @@ impl Kernel {
         }
         let p: &mut SockOps = typed(&mut self.ebpf, "socket_state")?;
         p.attach(&cgroup, mode).map_err(|e| KernelError::program("socket_state", &e))?;
+        if self.hellos {
+            for name in HELLO_PROGRAMS {
+                let p: &mut CgroupSkb = typed(&mut self.ebpf, name)?;
+                p.attach(&cgroup, CgroupSkbAttachType::Egress, mode)
+                    .map_err(|e| KernelError::program(name, &e))?;
+            }
+        }
         if self.datagrams { self.attach_datagrams(&cgroup, mode) } else { Ok(()) }
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use aya::maps::{Array, HashMap, MapError};
 use aya::programs::{BtfTracePoint, SchedClassifier, TestRun as _, TestRunOptions};
 use fault_common::table::{
-    Found, Listener, RemoteKey, SocketEntry, TAKEN_BEFORE, TAKEN_IN, Tuple, WITH_CHILDREN,
+    Found, Listener, ListenerKey, SocketEntry, TAKEN_BEFORE, TAKEN_IN, Tuple, WITH_CHILDREN,
 };
 
 use super::Kernel;
@@ -96,7 +96,8 @@ impl Kernel {
     }
 
     /// Says that connections which are accepted at this address (unspecified: any) are this app's; `pid` is the
-    /// process that they are told of, `cookie` the listening socket.
+    /// process that they are told of, `cookie` the listening socket, and `allowed` the conditions that its user and
+    /// cgroup do not contradict.
     ///
     /// # Errors
     /// The table is full (1024 listeners).
@@ -104,23 +105,23 @@ impl Kernel {
         &mut self,
         cookie: u64,
         at: SocketAddr,
-        app: u32,
-        pid: u32,
+        (pid, app): (u32, u32),
+        allowed: u64,
     ) -> Result<(), KernelError> {
         let failed = || KernelError::map("register a listener");
         let addr = if at.ip().is_unspecified() { [0; 4] } else { addr::words(at.ip()) };
-        let key = RemoteKey { addr, port: at.port().into() };
-        let mut sockets: HashMap<_, u64, RemoteKey> =
+        let key = ListenerKey { addr, port: at.port().into() };
+        let mut sockets: HashMap<_, u64, ListenerKey> =
             HashMap::try_from(self.map_mut("LISTENING")?).map_err(failed())?;
         if sockets.get(&cookie, 0).is_ok() {
             // It has begun to listen under the hooks' eyes.
             return Ok(());
         }
         sockets.insert(cookie, key, 0).map_err(failed())?;
-        let mut map: HashMap<_, RemoteKey, Listener> =
+        let mut map: HashMap<_, ListenerKey, Listener> =
             HashMap::try_from(self.map_mut("LISTENERS")?).map_err(failed())?;
         let others = map.get(&key, 0).map_or(0, |listener| listener.sockets);
-        map.insert(key, Listener { app, pid, sockets: others + 1 }, 0).map_err(failed())
+        map.insert(key, Listener { app, pid, sockets: others + 1, allowed }, 0).map_err(failed())
     }
 
     /// Forgets a socket that was taken in: its packets are nobody's again, and its flow is free. Its counters stay.

@@ -8,7 +8,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::{MAX_APPS, SEL_ACCEPT, SEL_REMOTE, Selector};
+use fault_common::table::{SEL_HELLO, Selector};
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks, Network};
@@ -17,6 +17,12 @@ use super::{Kernel, btf};
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault-ebpf"));
 
+/// What reads the first bytes of sockets: each packet passes them in this order, the one in which they are attached
+/// (bpf_prog_array).
+pub(super) const HELLO_PROGRAMS: [&str; 2] = ["hello_heard", "hello_known"];
+/// Sockets that may be in the middle of their first bytes at a time.
+const HELLOS: u32 = 1024;
+
 /// Values that are fixed for a run.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -24,6 +30,8 @@ pub struct Setup {
     pub seed: u64,
     /// One per flow.
     pub selectors: Vec<Selector>,
+    /// Conditions that a UDP socket may fulfil; with none of them, sends to it are not noted.
+    pub udp_conditions: u64,
     /// How many rules have counters.
     pub rules: u32,
     /// How many sockets can be observed; each takes 96 bytes a CPU.
@@ -48,6 +56,8 @@ pub struct Setup {
     pub netns: u64,
     /// Cookie of a second one; 0: there is none.
     pub home: u64,
+    /// A bit for each app of which accepted connections are meant.
+    pub accepting: u64,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
 }
@@ -57,6 +67,7 @@ impl Default for Setup {
         Self {
             seed: 0,
             selectors: Vec::new(),
+            udp_conditions: 0,
             rules: 1,
             slots: 4096,
             ring_bytes: 16 << 20,
@@ -68,6 +79,7 @@ impl Default for Setup {
             offsets: Vec::new(),
             netns: 0,
             home: 0,
+            accepting: 0,
             hook: None,
         }
     }
@@ -92,6 +104,13 @@ impl Kernel {
         if datagrams {
             load_datagram_programs(&mut ebpf)?;
         }
+        let hellos = setup.selectors.iter().any(waits_for_hello);
+        if hellos {
+            for name in HELLO_PROGRAMS {
+                let program: &mut CgroupSkb = typed(&mut ebpf, name)?;
+                program.load().map_err(|e| KernelError::program(name, &e))?;
+            }
+        }
         let control = ebpf
             .take_map("CONTROL")
             .ok_or(KernelError::Object { what: "without the map CONTROL" })?;
@@ -105,6 +124,7 @@ impl Kernel {
             slots: setup.slots,
             rules: setup.rules.max(1),
             datagrams,
+            hellos,
             hooks: Hooks::new(setup.hook),
             tier: None,
             line: None,
@@ -151,11 +171,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let selectors = setup.selectors.len() as u32;
     let leased = u32::from(setup.leased);
     let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
-    let udp = || setup.selectors.iter().filter(|s| wants_datagrams(s));
-    let with_remote = |s: &&Selector| s.flags & SEL_REMOTE != 0;
-    let udp_remotes = udp().filter(with_remote).fold(0u64, |bits, s| bits | 1 << (s.remote & 63));
-    let udp_any = u32::from(udp().any(|s| !with_remote(&s)));
-    let accepting = accepting(&setup.selectors);
+    let hellos = if setup.selectors.iter().any(waits_for_hello) { HELLOS } else { 1 };
     let mut loader = EbpfLoader::new();
     loader
         .override_global("ABI", &abi, true)
@@ -167,14 +183,14 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("FQ", &fq, true)
         .override_global("SNAPLEN", &setup.snaplen, true)
         .override_global("CAPTURE_MAX", &setup.captures, true)
-        .override_global("UDP_REMOTES", &udp_remotes, true)
-        .override_global("UDP_ANY", &udp_any, true)
+        .override_global("UDP_CONDITIONS", &setup.udp_conditions, true)
         .override_global("NETNS", &setup.netns, true)
         .override_global("HOME", &setup.home, true)
-        .override_global("ACCEPTING", &accepting, true)
+        .override_global("ACCEPTING", &setup.accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)
+        .map_max_entries("HELLOS", hellos)
         .map_max_entries("LATE_FLOWS", setup.slots)
         .map_max_entries("RULES", setup.rules.max(1))
         .map_max_entries("CAPTURES", capture_ring(setup.snaplen))
@@ -193,12 +209,6 @@ fn capture_ring(snaplen: u32) -> u32 {
     const LEAST: u32 = 4096;
     const MOST: u32 = 32 << 20;
     if snaplen == 0 { LEAST } else { (snaplen * PACKETS).next_power_of_two().min(MOST) }
-}
-
-/// A bit for each app of which accepted connections are selected.
-fn accepting(selectors: &[Selector]) -> u64 {
-    let accept = selectors.iter().filter(|s| s.flags & SEL_ACCEPT != 0);
-    accept.fold(0, |bits, s| bits | if s.app < MAX_APPS { 1 << s.app } else { u64::MAX })
 }
 
 /// Loads the programs that are not tied to an evidence tier.
@@ -248,6 +258,10 @@ pub(super) fn load_packet_programs(
 fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {
     let program: &mut SchedClassifier = typed(ebpf, name)?;
     program.load().map_err(|e| KernelError::program(name, &e))
+}
+
+fn waits_for_hello(selector: &Selector) -> bool {
+    selector.flags & SEL_HELLO != 0
 }
 
 fn wants_datagrams(selector: &Selector) -> bool {

@@ -6,6 +6,7 @@
 mod attach;
 mod btf;
 mod captures;
+mod conditions;
 mod counters;
 mod error;
 mod events;
@@ -93,6 +94,8 @@ pub struct Kernel {
     rules: u32,
     /// Whether there are UDP flows, and so the programs for them.
     datagrams: bool,
+    /// Whether flows wait for what sockets say first.
+    hellos: bool,
     hooks: Hooks,
     tier: Option<Tier>,
     /// Interface of the delay line, and the program on it.

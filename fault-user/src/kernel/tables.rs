@@ -2,18 +2,16 @@
 //! the epoch word, so every packet meets either all of the old rules or all of the new ones.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, Map, MapError};
 use fault_common::event::NO_FLOW;
 use fault_common::rule::{Chain, Direction, chain_index};
 use fault_common::table::{
-    DatagramKey, Datagrams, MarkerSet, RemoteKey, SOCKET_LEFT, Selector, SocketEntry, Tuple,
+    DatagramKey, Datagrams, MarkerSet, SOCKET_LEFT, Selector, SocketEntry, Tuple,
 };
 
 use super::Kernel;
 use super::error::KernelError;
-use crate::addr;
 
 /// Index of the epoch in CONTROL.
 const EPOCH: u32 = 0;
@@ -52,23 +50,6 @@ impl Kernel {
         let mut map: HashMap<_, u64, u32> = HashMap::try_from(self.map_mut("APPS")?)
             .map_err(KernelError::map("use the map APPS"))?;
         map.insert(cgroup_id, app, 0).map_err(KernelError::map("register an app's cgroup"))
-    }
-
-    /// Adds an address to the remote of a bit; `None` is any host.
-    ///
-    /// # Errors
-    /// The table is full (4096 addresses).
-    pub fn add_remote(
-        &mut self,
-        bit: u32,
-        ip: Option<IpAddr>,
-        port: u16,
-    ) -> Result<(), KernelError> {
-        let key = RemoteKey { addr: ip.map_or([0; 4], addr::words), port: port.into() };
-        let mut map: HashMap<_, RemoteKey, u64> = HashMap::try_from(self.map_mut("REMOTES")?)
-            .map_err(KernelError::map("use the map REMOTES"))?;
-        let bits = map.get(&key, 0).unwrap_or(0) | 1 << bit;
-        map.insert(key, bits, 0).map_err(KernelError::map("register a remote address"))
     }
 
     /// The bank that the next [`Kernel::arm`] makes the live one: 0 or 1.

@@ -77,7 +77,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
         f.pid = e.pid;
     }
     match e.what {
-        What::Opened { nth, attempt, local, remote } => {
+        What::Opened { nth, attempt, local, remote, .. } => {
             f.opened.get_or_insert(e.ts);
             f.nth = Some(nth);
             f.attempt = Some(attempt);
@@ -96,6 +96,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
+        What::Named { nth } => f.nth = Some(nth),
         What::Closed { .. } => {
             f.closed.get_or_insert(e.ts);
         }

@@ -52,14 +52,24 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
-    /// Labelled in its connect, before the SYN.
-    Opened { nth: u32, attempt: u32, local: IpAddr, remote: IpAddr },
+    /// Labelled in its connect, before the SYN. `later` are conditions of the selectors that the controller is
+    /// to ask (`fault_common::condition`).
+    Opened {
+        nth: u32,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        later: u32,
+        local: IpAddr,
+        remote: IpAddr,
+    },
     /// The local port is known, the SYN not yet sent.
     Bound { local: IpAddr, remote: IpAddr },
     /// The handshake is complete.
     Established { accepted: bool, local: IpAddr, remote: IpAddr },
     /// It was open before the run, and is watched from now on.
     Found { accepted: bool, local: IpAddr, remote: IpAddr },
+    /// What it said first has given it its flow.
+    Named { nth: u32 },
     /// Reached TCP_CLOSE.
     Closed { snd_una: u32, snd_nxt: u32 },
     /// A packet left the socket.
@@ -202,14 +212,19 @@ fn index(v: u32, none: u32) -> Option<u32> {
 
 fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
     Ok(match kind {
-        Kind::Opened => {
-            What::Opened { nth: r.u32(52), attempt: r.u32(68), local: r.ip(80), remote: r.ip(96) }
-        }
+        Kind::Opened => What::Opened {
+            nth: r.u32(52),
+            attempt: r.u32(68),
+            later: r.u32(48),
+            local: r.ip(80),
+            remote: r.ip(96),
+        },
         Kind::Bound => What::Bound { local: r.ip(80), remote: r.ip(96) },
         Kind::Established => {
             What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }
         }
         Kind::Found => What::Found { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) },
+        Kind::Named => What::Named { nth: r.u32(52) },
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),

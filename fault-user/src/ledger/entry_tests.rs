@@ -70,7 +70,7 @@ fn a_packet_that_no_rule_judged_says_nothing_of_a_decision() {
 fn addresses_are_network_order_and_mapped_ipv4_is_ipv4() {
     let e = Entry::decode(&record(event::KIND_OPENED, SOCKET_EVENT_LEN)).unwrap();
     let (local, remote) = ("127.0.0.2".parse().unwrap(), "2001:db8::9".parse().unwrap());
-    assert_eq!(e.what, What::Opened { nth: 19, attempt: 22, local, remote });
+    assert_eq!(e.what, What::Opened { nth: 19, attempt: 22, later: 18, local, remote });
 }
 
 #[test]

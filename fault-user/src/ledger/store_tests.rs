@@ -45,7 +45,7 @@ fn one_of_each() -> Vec<Entry> {
         ifindex: 1,
     };
     let kinds = [
-        What::Opened { nth: 1, attempt: 1, local, remote },
+        What::Opened { nth: 1, attempt: 1, later: 0, local, remote },
         What::Bound { local, remote },
         What::Established { accepted: false, local, remote },
         What::Found { accepted: true, local, remote },
@@ -203,8 +203,18 @@ fn live_facts_are_per_flow_and_keep_the_earliest_moment() {
     let up = What::Established { accepted: false, local: ip, remote: ip };
     let mut ledger = Ledger::new();
     ledger.push(entry(20, 1, Some(0), up));
-    ledger.push(entry(10, 1, Some(0), What::Opened { nth: 1, attempt: 1, local: ip, remote: ip }));
-    ledger.push(entry(12, 1, Some(0), What::Opened { nth: 1, attempt: 2, local: ip, remote: ip }));
+    ledger.push(entry(
+        10,
+        1,
+        Some(0),
+        What::Opened { nth: 1, attempt: 1, later: 0, local: ip, remote: ip },
+    ));
+    ledger.push(entry(
+        12,
+        1,
+        Some(0),
+        What::Opened { nth: 1, attempt: 2, later: 0, local: ip, remote: ip },
+    ));
     ledger.push(entry(30, 2, Some(0), What::Send { ret: 1, end_seq: 1 }));
     ledger.push(entry(40, 3, None, up));
     ledger.push(entry(50, 1, Some(0), What::Closed { snd_una: 0, snd_nxt: 0 }));

@@ -1,15 +1,15 @@
 //! Scenario -> plan.
 
+use std::collections::BTreeMap;
+
 use fault_common::rule::{CHAIN_LEN, MAX_FLOWS};
 use fault_common::table::{
-    ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_ACCEPT, SEL_AFTER_PROCESS, SEL_AFTER_THREAD,
-    SEL_FOLLOW, SEL_FOUND, SEL_LADDR, SEL_LATE, SEL_LPORT, SEL_NTH, SEL_REMOTE, SEL_UID, Selector,
-    v4,
+    ANY_APP, MARKERS_PER_STREAM, MAX_APPS, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW,
+    SEL_HELLO, SEL_LATE, SEL_NTH, SEL_SHARE, Selector,
 };
 
-use super::{MarkerPlan, Plan, RuleId, Tables, rules};
-use crate::addr;
-use crate::scenario::model::{Flow, Line, Marker, Opened, Protocol, Remote, Same, Scenario, Stdio};
+use super::{MarkerPlan, Plan, RuleId, Tables, condition, rules};
+use crate::scenario::model::{Flow, Line, Marker, Protocol, Same, Scenario, Stdio};
 
 /// A scenario that is valid but larger than the kernel tables.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -43,19 +43,20 @@ pub enum PlanError {
 pub fn compile(scenario: &Scenario, seed: u64) -> Result<Plan, PlanError> {
     limit("[[app]] entries", scenario.apps.len(), MAX_APPS as usize)?;
     limit("[[flow]] entries", scenario.flows.len(), MAX_FLOWS as usize)?;
-    let mut remotes: Vec<Remote> = Vec::new();
-    let mut selectors = Vec::new();
-    for (i, flow) in scenario.flows.iter().enumerate() {
-        let bit = flow.remote.as_ref().map(|r| intern(&mut remotes, r));
-        selectors.push(selector(scenario, flow, i as u32, bit));
-    }
+    let excluded = scenario.flows.iter().flat_map(|f| &f.exclude);
+    let excluded = excluded.filter_map(condition::excluded).count();
+    limit("`exclude` tables", excluded, condition::MAX_EXCLUDES)?;
+    let (conditions, excluded) = condition::of_flows(&scenario.flows);
+    let flows = scenario.flows.iter().zip(excluded);
+    let selectors: Vec<Selector> =
+        (0u32..).zip(flows).map(|(i, (flow, set))| selector(scenario, flow, i, set)).collect();
     let (mut rules, mut tables) = (Vec::new(), Tables::default());
     rules::compile(scenario, &mut rules, &mut tables);
     Ok(Plan {
         seed,
         markers: markers(scenario, &selectors)?,
         selectors,
-        remotes,
+        conditions,
         rules,
         tables,
         line: scenario.line,
@@ -69,7 +70,7 @@ impl Plan {
         Self {
             seed,
             selectors: Vec::new(),
-            remotes: Vec::new(),
+            conditions: BTreeMap::new(),
             markers: Vec::new(),
             rules: Vec::new(),
             tables: Tables::default(),
@@ -92,26 +93,13 @@ fn limit(what: &'static str, count: usize, max: usize) -> Result<(), PlanError> 
     if count > max { Err(PlanError::TooMany { what, count, max }) } else { Ok(()) }
 }
 
-fn intern(remotes: &mut Vec<Remote>, remote: &Remote) -> u32 {
-    let at = remotes.iter().position(|r| r == remote).unwrap_or_else(|| {
-        remotes.push(remote.clone());
-        remotes.len() - 1
-    });
-    at as u32
-}
-
-fn selector(scenario: &Scenario, flow: &Flow, index: u32, remote: Option<u32>) -> Selector {
+fn selector(scenario: &Scenario, flow: &Flow, index: u32, excluded: u64) -> Selector {
     let mut flags = 0;
     let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
-    set(SEL_REMOTE, remote.is_some());
     set(SEL_NTH, flow.nth.is_some());
     set(SEL_FOLLOW, flow.follow);
-    set(SEL_UID, flow.uid.is_some());
-    set(SEL_ACCEPT, flow.opened == Some(Opened::Accept));
-    set(SEL_FOUND, flow.is_open_already());
-    let local = flow.local;
-    set(SEL_LADDR, local.is_some_and(|l| l.ip.is_some()));
-    set(SEL_LPORT, local.is_some_and(|l| l.port.is_some()));
+    set(SEL_SHARE, flow.share.is_some());
+    set(SEL_HELLO, flow.waits_for_hello());
     if let Some(after) = &flow.opened_after {
         match (marker_is_exact(scenario, flow), after.same) {
             (false, _) => set(SEL_LATE, true),
@@ -120,19 +108,18 @@ fn selector(scenario: &Scenario, flow: &Flow, index: u32, remote: Option<u32>) -
         }
     }
     Selector {
+        excluded,
         app: flow.app.map_or(ANY_APP, |a| a.0 as u32),
         flow: index,
         flags,
-        remote: remote.unwrap_or(0),
         nth: flow.nth.unwrap_or(0),
         max_flows: flow.max_flows,
         proto: match flow.protocol {
             Protocol::Tcp => libc::IPPROTO_TCP as u32,
             Protocol::Udp => libc::IPPROTO_UDP as u32,
         },
-        lport: local.and_then(|l| l.port).unwrap_or(0).into(),
-        laddr: local.and_then(|l| l.ip).map_or(v4(0), addr::words),
-        uid: flow.uid.unwrap_or(0),
+        share: flow.share_of_whole().unwrap_or(0),
+        _pad: 0,
     }
 }
 

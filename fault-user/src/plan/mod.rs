@@ -2,6 +2,7 @@
 //! nothing here asks the machine anything, so it can be printed, compared and tested anywhere.
 
 mod compile;
+pub mod condition;
 mod rules;
 #[cfg(test)]
 mod rules_tests;
@@ -13,11 +14,14 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use fault_common::fate;
 use fault_common::rule::{Direction, Rule};
 use fault_common::table::Selector;
 
-use crate::scenario::model::{Line, Remote};
+use crate::scenario::model::Line;
+use condition::Condition;
 
 pub use crate::scenario::model::{Backend, Reject, Side, Via};
 pub use compile::{PlanError, compile};
@@ -36,8 +40,8 @@ pub struct Plan {
     pub seed: u64,
     /// One per `[[flow]]`, in the order of the file.
     pub selectors: Vec<Selector>,
-    /// Remotes by bit: `selectors[i].remote` is an index into this.
-    pub remotes: Vec<Remote>,
+    /// What sockets must be like, each with its bit in the sets of `fault_common::condition`.
+    pub conditions: BTreeMap<u32, Condition>,
     /// Literal texts that arm a selector from inside the app's write.
     pub markers: Vec<MarkerPlan>,
     /// Every fault of every step, once per direction, in stacking order.
@@ -112,6 +116,12 @@ impl Plan {
     /// The rules that a step arms.
     pub fn rules_of(&self, step: usize) -> impl Iterator<Item = RuleId> + '_ {
         (0u32..).zip(&self.rules).filter(move |(_, r)| r.step == step).map(|(i, _)| RuleId(i))
+    }
+
+    /// The conditions that a UDP socket may fulfil.
+    pub fn udp_conditions(&self) -> u64 {
+        let udp = self.conditions.iter().filter(|(_, c)| c.udp == Some(true));
+        udp.fold(0, |set, (bit, _)| set | 1 << bit)
     }
 
     /// Whether some fault needs the delay line.

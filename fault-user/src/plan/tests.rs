@@ -2,11 +2,11 @@ use std::path::Path;
 
 use fault_common::rule::{Direction, P_ALWAYS, VIA_HOOK, VIA_LINE};
 use fault_common::table::{
-    ANY_APP, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_LATE, SEL_LPORT, SEL_NTH,
-    SEL_REMOTE,
+    ANY_APP, SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_FOLLOW, SEL_LATE, SEL_NTH,
 };
 
 use super::*;
+use crate::scenario::model::Ports;
 use crate::scenario::parse;
 
 const APPS: &str = r#"
@@ -27,7 +27,7 @@ fn plan(rest: &str) -> Plan {
 }
 
 #[test]
-fn flows_to_the_same_remote_share_its_bit() {
+fn each_flow_counts_under_one_condition_and_means_sockets_under_another() {
     let plan = plan(
         r#"
         [[flow]]
@@ -47,16 +47,20 @@ fn flows_to_the_same_remote_share_its_bit() {
         local = ":5000"
         "#,
     );
-    assert_eq!(plan.remotes.len(), 2);
-    let bits: Vec<u32> = plan.selectors.iter().map(|s| s.remote).collect();
-    assert_eq!(bits, [0, 1, 0]);
     let flags: Vec<u32> = plan.selectors.iter().map(|s| s.flags).collect();
-    assert_eq!(
-        flags,
-        [SEL_REMOTE | SEL_NTH, SEL_REMOTE | SEL_FOLLOW, SEL_REMOTE | SEL_NTH | SEL_LPORT]
-    );
+    assert_eq!(flags, [SEL_NTH, SEL_FOLLOW, SEL_NTH]);
     let apps: Vec<u32> = plan.selectors.iter().map(|s| s.app).collect();
-    assert_eq!((apps, plan.selectors[2].lport), (vec![ANY_APP, 0, 1], 5000));
+    assert_eq!(apps, [ANY_APP, 0, 1]);
+    let bits: Vec<u32> = plan.conditions.keys().copied().collect();
+    assert_eq!(bits, [0, 1, 2, 16, 17, 18]);
+    let (counted, meant) = (&plan.conditions[&2], &plan.conditions[&18]);
+    assert_eq!(
+        (counted.app, counted.local),
+        (Some(1), None),
+        "`local` does not narrow what is counted"
+    );
+    assert_eq!(meant.local.map(|l| l.ports), Some(Some(Ports::one(5000))));
+    assert_eq!(counted.remote.as_ref().map(ToString::to_string), Some("10.0.0.1:443".into()));
 }
 
 #[test]
@@ -68,13 +72,13 @@ fn a_marker_is_the_kernels_only_if_it_is_literal_and_the_output_a_socket() {
         ))
     };
     let exact = after("a", "creating x", "process");
-    assert_eq!(exact.selectors[0].flags, SEL_REMOTE | SEL_AFTER_PROCESS);
+    assert_eq!(exact.selectors[0].flags, SEL_AFTER_PROCESS);
     let text = "creating x".into();
     assert_eq!(exact.markers, [MarkerPlan { app: 0, text, selector: 0 }]);
     let thread = after("a", "creating x", "thread");
-    assert_eq!(thread.selectors[0].flags, SEL_REMOTE | SEL_AFTER_THREAD);
+    assert_eq!(thread.selectors[0].flags, SEL_AFTER_THREAD);
     for late in [after("a", "creat.ng x", "process"), after("b", "creating x", "process")] {
-        assert_eq!(late.selectors[0].flags, SEL_REMOTE | SEL_LATE);
+        assert_eq!(late.selectors[0].flags, SEL_LATE);
         assert_eq!(late.markers, []);
     }
 }

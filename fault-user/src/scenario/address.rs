@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::model::{Host, Local, Remote};
+use super::model::{Host, Local, Net, Ports, Remote};
 
-const REMOTE_HELP: &str =
-    "\"host:port\", for example \"chat.example:443\", \"192.0.2.1:80\", \"[::1]:443\" or \"*:443\"";
+const REMOTE_HELP: &str = "\"host:port\", for example \"chat.example:443\", \"192.0.2.1:80\", \"[::1]:443\", \
+                           \"*:443\", \"10.0.0.0/8:443\" or \"192.0.2.1:8000-8099\"";
 const LOCAL_HELP: &str = "\"ip:port\", \":port\" or \"ip\", for example \"127.0.0.1:5000\", \
-                          \":5000\", \"[::1]:5000\" or \"::1\"";
+                          \":5000\", \"[::1]:5000\", \"::1\", \"10.0.0.0/8\" or \":5000-5099\"";
 
 /// What is wrong with an address, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ fn error<T>(why: impl Into<String>, help: impl Into<String>) -> Result<T, Addres
     Err(AddressError { why: why.into(), help: help.into() })
 }
 
-/// Parses `host:port`.
+/// Parses `host:ports`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -33,11 +33,15 @@ pub fn parse_remote(text: &str) -> Result<Remote, AddressError> {
             format!("put the address into brackets: \"{}\"", bracketed(text)),
         );
     }
-    let Some((host, port)) = text.rsplit_once(':') else {
+    let Some((host, port)) = text.rsplit_once(':').filter(|(_, port)| !port.contains(']')) else {
         return error("it has no port", format!("{REMOTE_HELP}; here \"{text}:443\", perhaps"));
     };
-    let port = parse_port(port, REMOTE_HELP)?;
-    Ok(Remote { host: parse_host(host, port)?, port })
+    let ports = parse_ports(port, REMOTE_HELP)?;
+    let host = parse_host(host, port)?;
+    if host == Host::Any && ports == Ports::ALL {
+        return error("it is every remote there is", "leave it out, or name a host or a port");
+    }
+    Ok(Remote { host, ports })
 }
 
 /// What a bare IPv6 address with or without a port was probably meant to be.
@@ -50,33 +54,82 @@ fn bracketed(text: &str) -> String {
     }
 }
 
-fn parse_host(host: &str, port: u16) -> Result<Host, AddressError> {
-    if host == "*" {
+fn parse_host(host: &str, port: &str) -> Result<Host, AddressError> {
+    if host == "*" || host.is_empty() {
         return Ok(Host::Any);
     }
-    if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        return match inner.parse::<Ipv6Addr>() {
-            Ok(ip) => Ok(Host::Ip(IpAddr::V6(ip))),
-            Err(_) => error(format!("\"{inner}\" is not an IPv6 address"), REMOTE_HELP),
-        };
-    }
-    if host.parse::<Ipv6Addr>().is_ok() {
+    let (address, _) = host.split_once('/').unwrap_or((host, ""));
+    if address.parse::<Ipv6Addr>().is_ok() {
         return error("an IPv6 address needs brackets", format!("write \"[{host}]:{port}\""));
     }
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(Host::Ip(ip));
+    if let Some(net) = parse_net(host, REMOTE_HELP)? {
+        return Ok(Host::Net(net));
     }
     if host.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return error(format!("\"{host}\" is neither an IPv4 address nor a name"), REMOTE_HELP);
     }
-    let word = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    if host.len() > 253 || !host.strip_suffix('.').unwrap_or(host).split('.').all(word) {
+    if host.contains('/') && !host.contains("//") {
+        let help = "a prefix length follows an address, \"10.0.0.0/8:443\": a name has none";
+        return error(format!("\"{address}\" is not an IP address"), help);
+    }
+    if host.len() > 253 || !host.strip_suffix('.').unwrap_or(host).split('.').all(is_label) {
         return error(format!("\"{host}\" is not a host name"), REMOTE_HELP);
     }
     Ok(Host::Name(host.to_owned()))
+}
+
+/// Whether it can be a part of a host name. Underscores are no host's by the letter, and in use.
+pub fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// An address or a network, IPv6 in brackets; `None` if it looks like neither.
+fn parse_net(text: &str, help: &str) -> Result<Option<Net>, AddressError> {
+    let inner = text.strip_prefix('[').map(|rest| rest.strip_suffix(']'));
+    let (text, v6) = match inner {
+        Some(Some(inner)) => (inner, true),
+        Some(None) => return error(format!("\"{text}\" has no closing bracket"), help),
+        None => (text, false),
+    };
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let ip = match address.parse::<IpAddr>() {
+        Ok(ip) if ip.is_ipv6() == v6 => ip,
+        _ if v6 => return error(format!("\"{address}\" is not an IPv6 address"), help),
+        _ => return Ok(None),
+    };
+    let Some(prefix) = prefix else { return Ok(Some(Net::host(ip))) };
+    let bits = if v6 { 128 } else { 32 };
+    let number = prefix.bytes().all(|b| b.is_ascii_digit()).then(|| prefix.parse().ok()).flatten();
+    let Some(net) = number.and_then(|prefix| Net::around(ip, prefix)) else {
+        let why =
+            format!("\"{prefix}\" is not a prefix length, which is a number from 0 to {bits}");
+        return error(why, help);
+    };
+    if !net.holds(ip) || net.ip != ip.to_canonical() {
+        let why = format!("{ip} is an address in that network, not the network");
+        return error(why, format!("the network is {net}; the address alone is {ip}"));
+    }
+    Ok(Some(net))
+}
+
+/// A port, or `first-last`, or `*`.
+fn parse_ports(text: &str, help: &str) -> Result<Ports, AddressError> {
+    if text == "*" {
+        return Ok(Ports::ALL);
+    }
+    let Some((first, last)) = text.split_once('-') else {
+        return parse_port(text, help).map(Ports::one);
+    };
+    let (first, last) = (parse_port(first, help)?, parse_port(last, help)?);
+    if first > last {
+        let help = format!("the lower one comes first: \"{last}-{first}\"");
+        return error(format!("the range {first}-{last} is empty"), help);
+    }
+    Ok(Ports { first, last })
 }
 
 fn parse_port(text: &str, help: &str) -> Result<u16, AddressError> {
@@ -86,29 +139,29 @@ fn parse_port(text: &str, help: &str) -> Result<u16, AddressError> {
     }
 }
 
-/// Parses `ip:port`, `:port` or `ip`.
+/// Parses `ip:ports`, `:ports` or `ip`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn parse_local(text: &str) -> Result<Local, AddressError> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(Local { ip: Some(ip), port: None });
+    let (address, _) = text.split_once('/').unwrap_or((text, ""));
+    if address.parse::<Ipv6Addr>().is_ok() && !text.contains('[') {
+        // Bare: there is no port.
+        let net = parse_net(&format!("[{text}]"), LOCAL_HELP)?;
+        return Ok(Local { net, ports: None });
     }
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return error(format!("\"{text}\" is not an IP address"), LOCAL_HELP);
+    let with_port = text.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let (host, ports) = match with_port {
+        Some((host, port)) => (host, Some(parse_ports(port, LOCAL_HELP)?)),
+        None => (text, None),
     };
-    let port = Some(parse_port(port, LOCAL_HELP)?);
-    if host.is_empty() {
-        return Ok(Local { ip: None, port });
+    let ports = ports.filter(|ports| *ports != Ports::ALL);
+    if host.is_empty() && ports.is_some() {
+        return Ok(Local { net: None, ports });
     }
-    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let ip = match bracketed {
-        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
-        None => host.parse::<std::net::Ipv4Addr>().map(IpAddr::V4),
-    };
-    match ip {
-        Ok(ip) => Ok(Local { ip: Some(ip), port }),
-        Err(_) => error(format!("\"{host}\" is not an IP address"), LOCAL_HELP),
+    match parse_net(host, LOCAL_HELP)? {
+        Some(net) => Ok(Local { net: Some(net), ports }),
+        None => error(format!("\"{host}\" is not an IP address"), LOCAL_HELP),
     }
 }
 
@@ -117,15 +170,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn net(text: &str, prefix: u8) -> Net {
+        Net::around(text.parse().unwrap(), prefix).unwrap()
+    }
+
     #[test]
     fn remotes() {
         let host = |text: &str| parse_remote(text).unwrap().host;
         assert_eq!(host("chat.example:443"), Host::Name("chat.example".into()));
         assert_eq!(host("chat.example.:443"), Host::Name("chat.example.".into()));
-        assert_eq!(host("192.0.2.1:80"), Host::Ip("192.0.2.1".parse().unwrap()));
-        assert_eq!(host("[::1]:443"), Host::Ip("::1".parse().unwrap()));
+        assert_eq!(host("192.0.2.1:80"), Host::Net(net("192.0.2.1", 32)));
+        assert_eq!(host("[::1]:443"), Host::Net(net("::1", 128)));
         assert_eq!(host("*:443"), Host::Any);
-        assert_eq!(parse_remote("*:443").unwrap().port, 443);
+        assert_eq!(host(":443"), Host::Any);
+        assert_eq!(host("10.0.0.0/8:443"), Host::Net(net("10.0.0.0", 8)));
+        assert_eq!(host("[fd00::/8]:443"), Host::Net(net("fd00::", 8)));
+        assert_eq!(host("0.0.0.0/0:*"), Host::Net(net("0.0.0.0", 0)));
+        let ports = |text: &str| parse_remote(text).unwrap().ports;
+        assert_eq!(ports("*:443"), Ports::one(443));
+        assert_eq!(ports("10.0.0.1:8000-8099"), Ports { first: 8000, last: 8099 });
+        assert_eq!(ports("10.0.0.1:*"), Ports::ALL);
+        for text in ["10.0.0.0/8:443", "[fd00::/8]:1-9", "*:443", "a.example:80", "[::1]:*"] {
+            assert_eq!(parse_remote(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]
@@ -136,7 +203,21 @@ mod tests {
             "chat.example:",
             "chat.example:0",
             "chat.example:65536",
-            ":443",
+            "*:*",
+            ":*",
+            "10.0.0.0/33:1",
+            "10.0.0.1/8:1",
+            "10.0.0.0/+8:1",
+            "[fd00::1/8]:1",
+            "fd00::/8:1",
+            "[fd00::/129]:1",
+            "[10.0.0.0/8]:1",
+            "chat.example/8:1",
+            "[fd00::/8:1",
+            "10.0.0.1:2-1",
+            "10.0.0.1:0-1",
+            "10.0.0.1:1-",
+            "10.0.0.1:1-2-3",
             "::1",
             "fe80::1:443",
             "[::1]",
@@ -155,13 +236,24 @@ mod tests {
 
     #[test]
     fn locals() {
-        let local = |text: &str| parse_local(text).map(|l| (l.ip.map(|i| i.to_string()), l.port));
-        assert_eq!(local("127.0.0.1:5000"), Ok((Some("127.0.0.1".into()), Some(5000))));
-        assert_eq!(local(":5000"), Ok((None, Some(5000))));
-        assert_eq!(local("10.0.0.1"), Ok((Some("10.0.0.1".into()), None)));
-        assert_eq!(local("::1"), Ok((Some("::1".into()), None)));
-        assert_eq!(local("[::1]:9"), Ok((Some("::1".into()), Some(9))));
-        for text in ["", ":", "host:5", "*:5", "1.2.3.4:0", "[1.2.3.4]:5", "localhost"] {
+        let local = |text: &str| {
+            let local = parse_local(text).unwrap();
+            (local.net.map(|n| n.to_string()), local.ports.map(|p| p.to_string()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(local("127.0.0.1:5000"), (some("127.0.0.1"), some("5000")));
+        assert_eq!(local(":5000"), (None, some("5000")));
+        assert_eq!(local("10.0.0.1"), (some("10.0.0.1"), None));
+        assert_eq!(local("::1"), (some("::1"), None));
+        assert_eq!(local("[::1]:9"), (some("::1"), some("9")));
+        assert_eq!(local("[::1]"), (some("::1"), None));
+        assert_eq!(local("10.0.0.0/8"), (some("10.0.0.0/8"), None));
+        assert_eq!(local("fd00::/8"), (some("fd00::/8"), None));
+        assert_eq!(local("[fd00::/8]:1-9"), (some("fd00::/8"), some("1-9")));
+        assert_eq!(local("10.0.0.1:*"), (some("10.0.0.1"), None));
+        for text in
+            ["", ":", ":*", "host:5", "*:5", "1.2.3.4:0", "[1.2.3.4]:5", "localhost", "10.0.0.1/8"]
+        {
             assert!(parse_local(text).is_err(), "{text:?}");
         }
     }
@@ -180,9 +272,10 @@ mod tests {
                 IpAddr::V4(ip) => format!("{ip}:{}", address.port()),
                 IpAddr::V6(ip) => format!("[{ip}]:{}", address.port()),
             };
-            let remote = Remote { host: Host::Ip(address.ip()), port: address.port() };
+            let (net, ports) = (Net::host(address.ip()), Ports::one(address.port()));
+            let remote = Remote { host: Host::Net(net), ports };
             prop_assert_eq!(parse_remote(&text), Ok(remote));
-            let local = Local { ip: Some(address.ip()), port: Some(address.port()) };
+            let local = Local { net: Some(net), ports: Some(ports) };
             prop_assert_eq!(parse_local(&text), Ok(local));
         }
     }

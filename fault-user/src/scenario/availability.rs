@@ -33,11 +33,7 @@ struct Row {
     instead: &'static str,
 }
 
-const UNAVAILABLE: &[Row] = &[Row {
-    scope: Scope::Flow,
-    key: "cgroup",
-    instead: "make it an [[app]] with this `cgroup`, and name that as the flow's `app`",
-}];
+const UNAVAILABLE: &[Row] = &[];
 
 fn row(scope: Scope, key: &str) -> Option<&'static Row> {
     UNAVAILABLE.iter().find(|r| r.scope == scope && r.key == key)

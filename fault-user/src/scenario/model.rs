@@ -5,18 +5,23 @@
 //! the numbers is out of its range.
 
 mod fault;
+mod hello;
+mod net;
 mod via;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fault_common::condition::WHOLE_SHARE;
 use fault_common::rule::Direction;
 
 pub use fault::{
     Corrupt, Delay, Duplicate, Fault, Jitter, Limit, Loss, Pulse, Rate, Reject, Reorder, Replay,
     Segment, Shape, Side, Then, Trace, When,
 };
+pub use hello::{Hello, Text};
+pub use net::{Net, Ports};
 pub use via::{Backend, Line, Via, unfit_for_fq};
 
 /// Index into [`Scenario::apps`].
@@ -214,7 +219,14 @@ pub struct Flow {
     pub fd: Option<i32>,
     /// Real user id of who connected; of a socket that is open already, the owner of its file.
     pub uid: Option<u32>,
-    /// How many sockets it may stand for at a time. Default 1.
+    /// Only sockets whose process is in this cgroup or below it; named as in [`Attach::Cgroup`].
+    pub cgroup: Option<String>,
+    /// What the first bytes that the client sends must say.
+    pub hello: Option<Hello>,
+    pub exclude: Vec<Exclude>,
+    /// Only this part of the sockets that match, above 0 and at most 1.
+    pub share: Option<f64>,
+    /// How many sockets it may stand for at a time. Default 1, with `share` as many as there can be.
     pub max_flows: u32,
     /// When its socket closes, the next one that matches takes the role.
     pub follow: bool,
@@ -227,28 +239,52 @@ impl Flow {
     pub fn is_open_already(&self) -> bool {
         self.cookie.is_some() || self.fd.is_some()
     }
+
+    /// Its share as the programs have it, out of [`WHOLE_SHARE`].
+    pub fn share_of_whole(&self) -> Option<u32> {
+        // Of at most 1 it is at most 2^30.
+        self.share.map(|share| (share * f64::from(WHOLE_SHARE)).ceil() as u32)
+    }
+
+    /// Whether only the first bytes that it sends tell if a socket is meant.
+    pub fn waits_for_hello(&self) -> bool {
+        self.hello.is_some() || self.exclude.iter().any(|e| e.hello.is_some())
+    }
 }
 
-/// `remote = "host:port"`; the host is a name, an IPv4 or a (bracketed) IPv6 address, or `*`.
+/// Sockets that a flow is never: all that is given must hold, as for a [`Flow`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exclude {
+    pub app: Option<AppId>,
+    pub remote: Option<Remote>,
+    pub local: Option<Local>,
+    pub uid: Option<u32>,
+    pub cgroup: Option<String>,
+    pub hello: Option<Hello>,
+    pub cookie: Option<u64>,
+    pub fd: Option<i32>,
+}
+
+/// `remote = "host:ports"`; the host is a name, an IPv4 or a (bracketed) IPv6 address or network, or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Remote {
     pub host: Host,
-    pub port: u16,
+    pub ports: Ports,
 }
 
 /// The host part of a remote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     Name(String),
-    Ip(std::net::IpAddr),
+    Net(Net),
     Any,
 }
 
-/// `local = "ip:port"`, `":port"` or `"ip"`.
+/// `local = "ip:ports"`, `":ports"` or `"ip"`, where the ip may be a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local {
-    pub ip: Option<std::net::IpAddr>,
-    pub port: Option<u16>,
+    pub net: Option<Net>,
+    pub ports: Option<Ports>,
 }
 
 /// Transport protocol of a flow.

@@ -11,14 +11,15 @@ use super::{
     processes, selector,
 };
 use crate::netns::Netns;
+use crate::scenario::model::Remote;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// All of these must mean the process; none: whoever it is, in this network namespace.
     pub targets: Vec<Target>,
-    /// The remote's addresses (`None`: any) and port.
-    pub remote: Option<(Option<Vec<IpAddr>>, u16)>,
+    /// Where they lead, and the addresses of its name if it is one.
+    pub remote: Option<(Remote, Vec<IpAddr>)>,
     /// Also listeners, unconnected sockets and what is over (TIME_WAIT).
     pub all: bool,
 }
@@ -225,10 +226,8 @@ impl Inventory {
 }
 
 fn goes_to(flow: &Flow, request: &Request) -> bool {
-    let Some((ips, port)) = &request.remote else { return true };
-    flow.socket.remote.is_some_and(|remote| {
-        remote.port() == *port && ips.as_ref().is_none_or(|ips| ips.contains(&remote.ip()))
-    })
+    let Some((remote, named)) = &request.remote else { return true };
+    flow.socket.remote.is_some_and(|to| remote.is(named, to.ip(), to.port()))
 }
 
 /// What is no flow, in words for a count of it.

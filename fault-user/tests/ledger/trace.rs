@@ -63,7 +63,7 @@ impl Trace {
     pub fn socket_from(&mut self, flow: impl Into<Option<u32>>, isn: u32) -> Sock {
         let s = self.open_socket(flow, isn);
         let ip: IpAddr = "127.0.0.1".parse().unwrap();
-        self.push(s, 0.0, What::Opened { nth: 1, attempt: 1, local: ip, remote: ip });
+        self.push(s, 0.0, What::Opened { nth: 1, attempt: 1, later: 0, local: ip, remote: ip });
         let syn = Packet { flags: tcp::SYN, ..packet(isn, 0) };
         self.push(s, 0.1, What::Tx(syn));
         self.push(s, 0.2, What::Established { accepted: false, local: ip, remote: ip });

@@ -5,6 +5,7 @@
 
 mod accepted;
 mod cgroup;
+mod cgroups;
 mod children;
 mod containers;
 mod daemon;

@@ -1,7 +1,7 @@
 //! What the verifier walks. It gives up at 1 000 000 instructions; half of that leaves room for
 //! kernels that prune less than this one.
 
-use fault_common::table::{ANY_APP, MAX_SELECTORS, Selector};
+use fault_common::table::{ANY_APP, MAX_SELECTORS, SEL_HELLO, Selector};
 use fault_user::kernel::{Kernel, Setup};
 
 use crate::rig::setup;
@@ -14,23 +14,24 @@ fn each_program_is_verified_within_half_of_the_limit() {
         app: ANY_APP,
         flow: 0,
         flags: 0,
-        remote: 0,
         nth: 1,
         max_flows: 1,
         proto: 6,
-        lport: 0,
-        laddr: [0; 4],
-        uid: 0,
+        share: 0,
+        excluded: 0,
+        _pad: 0,
     };
     // The number of selectors is a constant to the verifier: it walks the loop that often.
     let mut selectors = vec![selector; MAX_SELECTORS as usize];
     // With one, the programs for UDP are loaded.
     selectors[0].proto = 17;
+    // With this one, the program for what is said first.
+    selectors[1].flags = SEL_HELLO;
     // Each line has its part of the code, and hides the other's.
     for fq in [false, true] {
         // With the log level on, so that its code is walked too.
         let selectors = selectors.clone();
-        let setup = Setup { selectors, log_level: 5, fq, ..setup(1) };
+        let setup = Setup { selectors, udp_conditions: u64::MAX, log_level: 5, fq, ..setup(1) };
         within_the_limit(&mut Kernel::load(&setup).unwrap());
     }
 }
@@ -50,6 +51,8 @@ fn within_the_limit(kernel: &mut Kernel) {
         "sendmsg4",
         "sendmsg6",
         "datagram_out",
+        "hello_heard",
+        "hello_known",
         "sock_release",
     ] {
         assert!(names.contains(&needed), "{needed} is not among {names:?}");

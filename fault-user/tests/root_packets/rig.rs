@@ -167,6 +167,7 @@ pub fn entry(socket: &Socket) -> SocketEntry {
         rport: socket.remote.port().into(),
         raddr: addr::words(socket.remote.ip()),
         pid_tgid: 0,
+        allowed: 0,
         last: [LastSegment::default(); 2],
     }
 }

@@ -1,14 +1,17 @@
 //! Which open socket is which flow. Pure: sockets and selectors in, roles or a reason out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use fault_common::condition::in_share;
 
 use super::AttachError;
-use crate::experiment::prepare::Resolved;
-use crate::scenario::model::{self, Flow, Local, Scenario};
+use crate::scenario::model::{self, Exclude, Flow, Host, Remote, Scenario};
 use crate::sockets::{self, Protocol, Socket};
 
 /// Names of the processes through which people are logged in: OpenSSH, which has several since 9.8.
 const SSH: [&str; 3] = ["sshd", "sshd-session", "sshd-auth"];
+/// Tells the draws for what is open from those for what opens.
+const OPEN_ALREADY: u32 = 1 << 16;
 /// Sockets that a message lists.
 const LISTED: usize = 20;
 
@@ -40,6 +43,16 @@ impl Candidate<'_> {
     }
 }
 
+/// What only this machine knows of a scenario's names.
+pub trait Known {
+    /// The addresses of a host name.
+    fn addresses(&self, name: &str) -> &[IpAddr];
+    /// Whether a process is in the cgroup that the scenario calls so, or below it.
+    fn is_in(&self, cgroup: &str, process: &sockets::Process) -> bool;
+    /// The seed of the run.
+    fn seed(&self) -> u64;
+}
+
 /// Whose sockets are hit only if they are named by cookie.
 pub fn protected(process: &sockets::Process) -> Option<&'static str> {
     if process.pid.cast_unsigned() == std::process::id() {
@@ -53,24 +66,37 @@ pub fn protected(process: &sockets::Process) -> Option<&'static str> {
 ///
 /// # Errors
 /// A flow that would be more sockets than it may, or others than are meant.
-pub fn choose<'r>(
+pub fn choose(
     scenario: &Scenario,
-    remotes: impl Fn(usize) -> Option<&'r Resolved>,
+    known: &impl Known,
     candidates: &[Candidate<'_>],
 ) -> Result<Vec<Option<usize>>, AttachError> {
     let mut roles: Vec<Option<usize>> = vec![None; candidates.len()];
     for (index, flow) in scenario.flows.iter().enumerate() {
-        let remote = remotes(index);
-        let of_flow = |c: &Candidate<'_>| matches(flow, remote, c);
+        let of_flow = |c: &Candidate<'_>| matches(flow, known, c);
         let free = candidates.iter().zip(&roles).enumerate();
         let free = free.filter(|(_, (c, role))| role.is_none() && of_flow(c));
-        let meant: Vec<usize> = free.map(|(i, _)| i).collect();
+        let mut meant: Vec<usize> = free.map(|(i, _)| i).collect();
+        if let Some(share) = flow.share_of_whole() {
+            part(&mut meant, share, (known.seed(), index), candidates);
+        }
         check(flow, &meant, candidates)?;
         if flow.protocol == model::Protocol::Tcp {
             meant.into_iter().for_each(|i| roles[i] = Some(index));
         }
     }
     Ok(roles)
+}
+
+/// Keeps the seeded part. What is open has no order that is known for certain; by the inode is the likely one. The
+/// numbers of what opens later begin at 1 again, and draw on their own.
+fn part(meant: &mut Vec<usize>, share: u32, (seed, flow): (u64, usize), all: &[Candidate<'_>]) {
+    meant.sort_by_key(|i| all[*i].socket.inode);
+    let mut nth = 0;
+    meant.retain(|_| {
+        nth += 1;
+        in_share(seed, OPEN_ALREADY | flow as u32, nth, share)
+    });
 }
 
 fn check(flow: &Flow, meant: &[usize], all: &[Candidate<'_>]) -> Result<(), AttachError> {
@@ -111,7 +137,7 @@ pub fn list<'a>(candidates: impl IntoIterator<Item = &'a Candidate<'a>>) -> Vec<
 }
 
 /// Whether a socket is what the flow's selectors say.
-pub fn matches(flow: &Flow, remote: Option<&Resolved>, c: &Candidate<'_>) -> bool {
+pub fn matches(flow: &Flow, known: &impl Known, c: &Candidate<'_>) -> bool {
     let protocol = match flow.protocol {
         model::Protocol::Tcp => Protocol::Tcp,
         model::Protocol::Udp => Protocol::Udp,
@@ -125,21 +151,41 @@ pub fn matches(flow: &Flow, remote: Option<&Resolved>, c: &Candidate<'_>) -> boo
     let socket = c.socket;
     opened
         && protocol == socket.protocol
+        && !flow.exclude.iter().any(|exclude| excludes(exclude, known, c))
         && flow.app.is_none_or(|app| app.0 == c.app)
-        && remote.is_none_or(|r| r.is(c.remote.ip(), c.remote.port()))
-        && flow.local.is_none_or(|l| is_local(l, socket.local))
+        && flow.remote.as_ref().is_none_or(|r| goes_to(r, known, c.remote))
+        && flow.local.is_none_or(|l| l.is(socket.local.ip(), socket.local.port()))
         && flow.cookie.is_none_or(|cookie| cookie == socket.cookie)
         && flow.fd.is_none_or(|fd| fd == c.holder.fd)
         && flow.uid.is_none_or(|uid| uid == socket.uid)
+        && flow.cgroup.as_ref().is_none_or(|cgroup| known.is_in(cgroup, &c.holder.process))
 }
 
+fn excludes(exclude: &Exclude, known: &impl Known, c: &Candidate<'_>) -> bool {
+    // What an open socket said first, nobody has seen: the scenario does not ask for it.
+    let Exclude { app, remote, local, uid, cgroup, hello: _, cookie, fd } = exclude;
+    let socket = c.socket;
+    app.is_none_or(|app| app.0 == c.app)
+        && remote.as_ref().is_none_or(|r| goes_to(r, known, c.remote))
+        && local.is_none_or(|l| l.is(socket.local.ip(), socket.local.port()))
+        && uid.is_none_or(|uid| uid == socket.uid)
+        && cgroup.as_ref().is_none_or(|cgroup| known.is_in(cgroup, &c.holder.process))
+        && cookie.is_none_or(|cookie| cookie == socket.cookie)
+        && fd.is_none_or(|fd| fd == c.holder.fd)
+}
+
+fn goes_to(remote: &Remote, known: &impl Known, to: SocketAddr) -> bool {
+    let named = match &remote.host {
+        Host::Name(name) => known.addresses(name),
+        _ => &[],
+    };
+    remote.is(named, to.ip(), to.port())
+}
+
+/// A single local port, and where it leads: such a connection needs no word on who opened it.
 fn names_both_ends(flow: &Flow) -> bool {
-    flow.remote.is_some() && flow.local.is_some_and(|local| local.port.is_some())
-}
-
-fn is_local(local: Local, address: SocketAddr) -> bool {
-    let ip = local.ip.is_none_or(|ip| ip.to_canonical() == address.ip().to_canonical());
-    ip && local.port.is_none_or(|port| port == address.port())
+    let port = flow.local.and_then(|local| local.ports);
+    flow.remote.is_some() && port.is_some_and(|ports| ports.first == ports.last)
 }
 
 #[cfg(test)]

@@ -23,6 +23,24 @@ fn socket(port: u16) -> Socket {
     }
 }
 
+/// `one.example` is where the connections lead; the process is in the cgroup `its`.
+struct Machine;
+
+impl Known for Machine {
+    fn addresses(&self, name: &str) -> &[IpAddr] {
+        const THERE: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2))];
+        if name == "one.example" { THERE } else { &[] }
+    }
+
+    fn is_in(&self, cgroup: &str, _: &Process) -> bool {
+        cgroup == "its"
+    }
+
+    fn seed(&self) -> u64 {
+        7
+    }
+}
+
 fn holder(comm: &str, fd: i32) -> Holder {
     Holder { process: Arc::new(Process { pid: 7, comm: comm.into(), ..Process::default() }), fd }
 }
@@ -47,18 +65,20 @@ fn chosen(comm: &str, flows: &[&str]) -> Result<Vec<Option<usize>>, AttachError>
             accepted: socket.local.port() == 3,
         })
         .collect();
-    let resolve = |flow: &Flow| {
-        let port = flow.remote.as_ref()?.port;
-        Some(Resolved { ips: Some(vec![[10, 0, 0, 2].into()]), port })
-    };
-    let remotes: Vec<Option<Resolved>> = scenario.flows.iter().map(resolve).collect();
-    choose(&scenario, |flow| remotes[flow].as_ref(), &candidates)
+    choose(&scenario, &Machine, &candidates)
 }
 
 #[test]
 fn each_selector_picks_its_socket() {
     let second = [None, Some(0), None];
-    for keys in ["cookie = 1002", "fd = 2", "local = ':2'", "local = '10.0.0.1:2'\nuid = 33"] {
+    for keys in [
+        "cookie = 1002",
+        "fd = 2",
+        "local = ':2'",
+        "local = '10.0.0.1:2'\nuid = 33",
+        "remote = '10.0.0.0/24:*'\nlocal = '10.0.0.0/8:2-9'",
+        "remote = 'one.example:440-450'\nlocal = ':2-3'\nopened = 'connect'",
+    ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), second, "{keys}");
     }
     let third = [None, None, Some(0)];
@@ -70,7 +90,15 @@ fn each_selector_picks_its_socket() {
     ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), third, "{keys}");
     }
-    for keys in ["local = ':4'", "remote = '10.0.0.2:444'", "uid = 34", "local = ':3'"] {
+    for keys in [
+        "local = ':4'",
+        "remote = '10.0.0.2:444'",
+        "uid = 34",
+        "local = ':3'",
+        "remote = '10.0.1.0/24:*'",
+        "remote = 'two.example:443'",
+        "local = ':4-9'",
+    ] {
         assert_eq!(chosen("app", &[keys]).unwrap(), [None; 3], "{keys}: a later one may match");
     }
 }
@@ -111,4 +139,31 @@ fn a_login_is_hit_only_by_cookie() {
         }
         assert_eq!(chosen(comm, &["cookie = 1002"]).unwrap(), [None, Some(0), None]);
     }
+}
+
+#[test]
+fn what_is_excluded_is_no_candidate() {
+    let all = "remote = 'one.example:443'";
+    for exclude in [
+        "exclude = { cookie = 1002 }",
+        "exclude = [{ fd = 2 }, { uid = 34 }, { cgroup = 'other' }]",
+        "exclude = { local = ':2', cgroup = 'its', remote = 'one.example:443' }",
+    ] {
+        let roles = chosen("app", &[&format!("{all}\n{exclude}")]).unwrap();
+        assert_eq!(roles, [Some(0), None, None], "{exclude}: and so it is one socket");
+    }
+    let roles = chosen("app", &[&format!("{all}\nexclude = {{ uid = 33 }}")]).unwrap();
+    assert_eq!(roles, [None; 3]);
+}
+
+#[test]
+fn a_cgroup_and_a_share_narrow() {
+    assert_eq!(chosen("app", &["cgroup = 'its'\nlocal = ':1'"]).unwrap(), [Some(0), None, None]);
+    assert_eq!(chosen("app", &["cgroup = 'other'"]).unwrap(), [None; 3]);
+    // By inode, which all have in common here, so in their order: the first two draw under seed 7.
+    let picked =
+        |n| in_share(7, OPEN_ALREADY, n, fault_common::condition::WHOLE_SHARE / 2).then_some(0);
+    let roles = chosen("app", &["remote = 'one.example:443'\nshare = 0.5"]).unwrap();
+    assert_eq!(roles, [picked(1), picked(2), None]);
+    assert_eq!(chosen("app", &["share = 1.0"]).unwrap(), [Some(0), Some(0), None]);
 }

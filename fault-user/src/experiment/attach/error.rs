@@ -96,6 +96,19 @@ pub enum AttachError {
         /// Name of the app.
         app: String,
     },
+    /// A cgroup that a flow names.
+    #[error(
+        "flow `{flow}`: {what}{}. A path is taken from the root of the cgroup2 hierarchy; see `ps -eo pid,cgroup,comm`",
+        candidates.concat()
+    )]
+    FlowCgroup {
+        /// Its name.
+        flow: String,
+        /// What is wrong.
+        what: String,
+        /// A line for each that may be meant.
+        candidates: Vec<String>,
+    },
     /// More open sockets than a flow may stand for.
     #[error(
         "flow `{flow}` matches {} open sockets and max_flows is {max}: pick one with one of these lines, or raise \

@@ -17,11 +17,11 @@ mod reach;
 mod targets;
 
 pub use children::add_descendants;
-pub use choose::{Candidate, choose, list, matches};
+pub use choose::{Candidate, Known, choose, list, matches};
 pub use error::AttachError;
-pub use open::{candidates, remote_of, take_in};
+pub use open::{candidates, take_in};
 pub use owners::Owners;
 pub use reach::Reach;
-pub use targets::{Target, covering};
+pub use targets::{Target, cgroups_called, covering};
 
 use super::RunError;

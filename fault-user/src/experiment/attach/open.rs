@@ -9,9 +9,8 @@ use fault_common::table::{Found, SOCKET_ACCEPTED};
 use super::choose::{self, Candidate};
 use super::{AttachError, Owners, Target};
 use crate::addr;
-use crate::experiment::prepare::Resolved;
+use crate::experiment::selection::Selection;
 use crate::kernel::{Kernel, Taken};
-use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::scenario::model::{Flow, Opened};
 use crate::sockets::{self, Inventory, Protocol, Request, State};
@@ -23,34 +22,22 @@ use crate::sockets::{self, Inventory, Protocol, Request, State};
 pub fn take_in(
     kernel: &mut Kernel,
     scenario: &Scenario,
-    (plan, remotes): (&Plan, &[Resolved]),
+    selection: &Selection,
     targets: &[Target],
     slots: u32,
 ) -> Result<(), AttachError> {
     let owners = Owners::of(targets);
     let inventory = sockets::look(&Request { all: true, ..Request::default() })?;
     let candidates = candidates(&inventory, &owners);
-    let roles =
-        choose::choose(scenario, |flow| remote_of(scenario, plan, remotes, flow), &candidates)?;
-    listeners(kernel, scenario, &inventory, &owners)?;
+    let roles = choose::choose(scenario, selection, &candidates)?;
+    listeners(kernel, scenario, selection, &inventory, &owners)?;
     for (candidate, role) in candidates.iter().zip(&roles) {
-        if kernel.take_in(&found(candidate, *role))? == Taken::NoRoom {
+        if kernel.take_in(&found(candidate, *role, selection))? == Taken::NoRoom {
             let app = scenario.apps[candidate.app].name.clone();
             return Err(AttachError::NoRoom { app, max: slots });
         }
     }
     still_there(scenario, &candidates, &roles)
-}
-
-/// The remote of a flow with its addresses, if the flow has one.
-pub fn remote_of<'r>(
-    scenario: &Scenario,
-    plan: &Plan,
-    remotes: &'r [Resolved],
-    flow: usize,
-) -> Option<&'r Resolved> {
-    scenario.flows.get(flow)?.remote.as_ref()?;
-    remotes.get(plan.selectors.get(flow)?.remote as usize)
 }
 
 /// What is open of the owners' sockets.
@@ -85,11 +72,12 @@ fn is_listened_at(listening: &HashSet<SocketAddr>, local: SocketAddr) -> bool {
     listening.contains(&local) || any.iter().any(|any| listening.contains(any))
 }
 
-fn found(candidate: &Candidate<'_>, role: Option<usize>) -> Found {
+fn found(candidate: &Candidate<'_>, role: Option<usize>, selection: &Selection) -> Found {
     let (socket, index) = (candidate.socket, |flow: usize| flow as u32);
     Found {
         cookie: socket.cookie,
         pid_tgid: u64::from(candidate.holder.process.pid.cast_unsigned()) << 32,
+        allowed: selection.allowed(socket.uid, &candidate.holder.process),
         laddr: addr::words(socket.local.ip()),
         raddr: addr::words(candidate.remote.ip()),
         lport: socket.local.port().into(),
@@ -111,6 +99,7 @@ fn found(candidate: &Candidate<'_>, role: Option<usize>) -> Found {
 fn listeners(
     kernel: &mut Kernel,
     scenario: &Scenario,
+    selection: &Selection,
     inventory: &Inventory,
     owners: &Owners,
 ) -> Result<(), AttachError> {
@@ -135,7 +124,9 @@ fn listeners(
             return Err(AttachError::SharedListener { flow, app, local, pid });
         }
         let cookie = listener.socket.cookie;
-        kernel.add_listener(cookie, local, app as u32, pid.cast_unsigned())?;
+        let allowed = selection.allowed(listener.socket.uid, &holder.process);
+        let whose = (pid.cast_unsigned(), app as u32);
+        kernel.add_listener(cookie, local, whose, allowed)?;
     }
     Ok(())
 }

@@ -150,17 +150,14 @@ fn hierarchy(app: &App) -> Result<Hierarchy, AttachError> {
 
 fn in_cgroup(index: usize, app: &App, asked: &str) -> Result<Target, AttachError> {
     let hierarchy = hierarchy(app)?;
-    let root = hierarchy.root();
-    let stripped = Path::new(asked).strip_prefix(root).unwrap_or(Path::new(asked));
-    let path = stripped.to_string_lossy().trim_matches('/').to_owned();
-    let mut found = Vec::new();
-    if root.join(&path).is_dir() {
-        found.push(format!("/{path}"));
-    } else if !path.contains('/') {
-        below(root, root, &|name| name == path, &mut found);
-    }
+    let found = cgroups_called(hierarchy.root(), asked);
     only(index, app, &hierarchy, &found, || {
-        (format!("cgroup `{asked}`"), CGROUPS, format!("cgroups called `{path}`"), "its whole path")
+        (
+            format!("cgroup `{asked}`"),
+            CGROUPS,
+            format!("cgroups called `{asked}`"),
+            "its whole path",
+        )
     })
 }
 
@@ -195,6 +192,19 @@ fn only(
     let what = format!("there are {} {several}", found.len());
     let candidates = found.iter().map(|path| format!("  {path}")).collect();
     Err(AttachError::Ambiguous { app, what, with, candidates })
+}
+
+/// The cgroups that a scenario may mean: the one at this path, else all of this name.
+pub fn cgroups_called(root: &Path, asked: &str) -> Vec<String> {
+    let stripped = Path::new(asked).strip_prefix(root).unwrap_or(Path::new(asked));
+    let path = stripped.to_string_lossy().trim_matches('/').to_owned();
+    let mut found = Vec::new();
+    if root.join(&path).is_dir() {
+        found.push(format!("/{path}"));
+    } else if !path.contains('/') {
+        below(root, root, &|name| name == path, &mut found);
+    }
+    found
 }
 
 /// All cgroups of such a name, wherever they are; below one of them nothing is looked for.

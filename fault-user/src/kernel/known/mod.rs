@@ -63,6 +63,7 @@ impl Kernel {
             rport: remote.port().into(),
             raddr: addr::words(remote.ip()),
             pid_tgid: 0,
+            allowed: 0,
             last: [LastSegment::default(); 2],
         };
         let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)

@@ -2,6 +2,7 @@
 
 mod faults;
 mod line;
+mod narrowed;
 mod steps;
 
 pub use steps::in_one_line as describe_step;
@@ -9,7 +10,7 @@ pub use steps::in_one_line as describe_step;
 use std::fmt::Write as _;
 
 use super::model::{
-    App, AppId, Attach, Capture, Flow, Host, Marker, Opened, OutcomeFormat, OutcomeSource, Same,
+    App, AppId, Attach, Capture, Flow, Hello, Marker, Opened, OutcomeFormat, OutcomeSource, Same,
     Scenario, Stdio,
 };
 use super::units::{format_duration, format_size};
@@ -133,6 +134,7 @@ fn flow(scenario: &Scenario, flow: &Flow) -> Entry {
     };
     let then = if flow.follow { "the next one that matches follows" } else { "not replaced" };
     let within = format_duration(flow.within);
+    lines.extend(narrowed::lines(scenario, flow));
     lines.push(format!("{sockets}, {then}; must appear within {within} of its first use"));
     lines
 }
@@ -145,17 +147,11 @@ fn picked(flow: &Flow, who: &str) -> String {
     };
     let mut text = format!("{what} of {who}");
     if let Some(remote) = &flow.remote {
-        let host = match &remote.host {
-            Host::Name(name) => name.clone(),
-            Host::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-            Host::Ip(ip) => ip.to_string(),
-            Host::Any => "*".into(),
-        };
-        let _ = write!(text, " to {host}:{}", remote.port);
+        let _ = write!(text, " to {remote}");
     }
     if let Some(local) = flow.local {
-        let ip = local.ip.map_or("any address".into(), |ip| ip.to_string());
-        let port = local.port.map_or(String::new(), |port| format!(" port {port}"));
+        let ip = local.net.map_or("any address".into(), |net| net.to_string());
+        let port = local.ports.map_or(String::new(), |ports| format!(" port {ports}"));
         let _ = write!(text, " from {ip}{port}");
     }
     if flow.opened == Some(Opened::Accept) {
@@ -170,6 +166,18 @@ fn picked(flow: &Flow, who: &str) -> String {
         if let Some(number) = number {
             let _ = write!(text, ", {what} {number}");
         }
+    }
+    if let Some(cgroup) = &flow.cgroup {
+        let _ = write!(text, ", of processes in the cgroup `{cgroup}` or below it");
+    }
+    match &flow.hello {
+        Some(hello @ Hello::Sni(_)) => {
+            let _ = write!(text, " for the server name {hello}");
+        }
+        Some(hello @ Hello::Path(_)) => {
+            let _ = write!(text, " that begins with a request for {hello}");
+        }
+        None => {}
     }
     if let Some(after) = &flow.opened_after {
         let log = match &after.log {
@@ -192,6 +200,12 @@ fn exactness(scenario: &Scenario, flow: &Flow) -> (bool, &'static str) {
     }
     if flow.opened == Some(Opened::Accept) {
         return (true, "picked when its handshake is complete, before its data");
+    }
+    if flow.waits_for_hello() {
+        return (
+            true,
+            "picked when its first bytes have been said, before the packet that completes them leaves",
+        );
     }
     let piped = flow.app.is_some_and(|AppId(i)| scenario.apps[i].stdio == Stdio::Pipe);
     match flow.opened_after.as_ref().map(|after| &after.log) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fault_common::rule::MAX_FLOWS;
 
-use super::{Context, read_each, running};
+use super::{Context, exclude, hello, read_each, running};
 use crate::scenario::address::{self, AddressError};
 use crate::scenario::availability::{Scope, any_refused};
 use crate::scenario::diagnostic::Problem;
@@ -25,9 +25,20 @@ const MAX_SOCKETS: u32 = 1024;
 const MAX_LITERAL: usize = 256;
 
 /// TOML has no larger number; the kernel counts cookies up from 1.
-const MAX_COOKIE: u64 = i64::MAX as u64;
+pub(super) const MAX_COOKIE: u64 = i64::MAX as u64;
 /// The keys of which a flow needs at least one.
-const SELECTORS: [&str; 6] = ["remote", "local", "opened_after", "cookie", "fd", "uid"];
+const SELECTORS: [&str; 10] = [
+    "remote",
+    "local",
+    "opened_after",
+    "cookie",
+    "fd",
+    "uid",
+    "cgroup",
+    "share",
+    "sni",
+    "http_path",
+];
 
 const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
 const OPENED: [(&str, Opened); 2] = [("connect", Opened::Connect), ("accept", Opened::Accept)];
@@ -60,12 +71,17 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
     let fd = fields.field("fd", |i| values::small(problems, i, 0, i32::MAX as u32));
     // 2^32 - 1 is no user.
     let uid = fields.field("uid", |i| values::small(problems, i, 0, u32::MAX - 1));
+    let cgroup = fields.field("cgroup", |i| cgroup(problems, i));
+    let said = hello::read(problems, &mut fields);
+    let share = fields.field("share", |i| share(problems, i));
     let max_flows = fields.field("max_flows", |i| values::small(problems, i, 1, MAX_SOCKETS));
     let follow = fields.field("follow", |i| values::boolean(problems, i));
     let within = fields.field("within", |i| values::positive_duration(problems, i));
+    let hello_fits = hello::fits_itself(cx, &mut fields, app.flatten());
+    let exclude = fields.item("exclude").map(|i| exclude::read(cx, i, &mut fields, app.flatten()));
     let fits = combination(cx, &mut fields, item, app) && running::fits(cx, &mut fields, app);
     fields.finish(&mut cx.problems);
-    fits.then_some(())?;
+    (fits && hello_fits).then_some(())?;
     Some(Flow {
         name: name.good()?,
         app: app?,
@@ -78,7 +94,12 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
         cookie: cookie.optional()?,
         fd: fd.optional()?.and_then(|fd| i32::try_from(fd).ok()),
         uid: uid.optional()?,
-        max_flows: max_flows.or(1)?,
+        cgroup: cgroup.optional()?,
+        hello: said?,
+        exclude: exclude.map_or(Some(Vec::new()), |read| read)?,
+        max_flows: max_flows.or(if share.is_present() { MAX_SOCKETS } else { 1 })?,
+        // All of them is no choice.
+        share: share.optional()?.filter(|share| *share < 1.0),
         follow: follow.or(false)?,
         within: within.or(WITHIN)?,
     })
@@ -95,7 +116,8 @@ fn combination(
     let [nth, after] = ["nth", "opened_after"].map(|key| fields.entry(key));
     let remote = fields.entry("remote");
     let accepted = fields.entry("opened").is_some_and(|e| e.node.as_str() == Some("accept"));
-    if let (Some(nth), None, false) = (nth, remote, accepted) {
+    let said = !fields.present(&["sni", "http_path"]).is_empty();
+    if let (Some(nth), None, false) = (nth, remote, accepted || said) {
         let help = "add the remote whose connections are counted, for example \
                     `remote = \"chat.example:443\"`";
         found.push(Problem::new(nth.key_at, "`nth` needs `remote`", help).relational());
@@ -106,6 +128,13 @@ fn combination(
         let help = "`nth` picks a single connection: leave one of the two out";
         found.push(
             Problem::new(max.key_at, "`max_flows` contradicts `nth`", help)
+                .also(nth.key_at, "a single connection"),
+        );
+    }
+    if let (Some(nth), Some(share)) = (nth, fields.entry("share")) {
+        let help = "`nth` picks a single connection: leave one of the two out";
+        found.push(
+            Problem::new(share.key_at, "`share` contradicts `nth`", help)
                 .also(nth.key_at, "a single connection"),
         );
     }
@@ -126,14 +155,30 @@ fn combination(
     fits
 }
 
-fn remote(problems: &mut Problems, item: Item<'_>) -> Option<Remote> {
+pub(super) fn remote(problems: &mut Problems, item: Item<'_>) -> Option<Remote> {
     let text = values::text(problems, item, "remote = \"chat.example:443\"")?;
     report(problems, item, address::parse_remote(&text))
 }
 
-fn local(problems: &mut Problems, item: Item<'_>) -> Option<Local> {
+pub(super) fn local(problems: &mut Problems, item: Item<'_>) -> Option<Local> {
     let text = values::text(problems, item, "local = \"127.0.0.1:5000\"")?;
     report(problems, item, address::parse_local(&text))
+}
+
+/// The name of a cgroup, or its path.
+pub(super) fn cgroup(problems: &mut Problems, item: Item<'_>) -> Option<String> {
+    values::text(problems, item, "cgroup = \"system.slice/coop.service\"")
+}
+
+/// A part of something that is not nothing.
+fn share(problems: &mut Problems, item: Item<'_>) -> Option<f64> {
+    let share = values::fraction(problems, item, "a number above 0.0 and up to 1.0")?;
+    if share == 0.0 {
+        let help = "above 0.0, for example `share = 0.1` for every tenth, more or less";
+        wrong_value(problems, item, "it would be no socket at all", help);
+        return None;
+    }
+    Some(share)
 }
 
 fn report<T>(

@@ -5,9 +5,11 @@
 mod apps;
 mod attach;
 mod capture;
+mod exclude;
 mod expects;
 mod faults;
 mod flows;
+mod hello;
 mod line;
 mod metrics;
 mod outcomes;

@@ -20,13 +20,16 @@ pub fn fits(cx: &mut Context<'_>, fields: &mut Fields<'_>, app: Option<Option<Ap
     }
     let open = fields.present(&["cookie", "fd"]);
     for entry in &open {
-        needs_attached(cx, app, entry, "picks a socket that is open when the run starts");
+        needs_attached(cx, app, entry, reason(&entry.key));
         not_udp(cx, fields, entry, "pick it by `remote` and `local`: it is known by its datagrams");
         alone(cx, fields, entry);
     }
     if let (Some(fd), None) = (fields.entry("fd"), app) {
         let help = format!("say whose descriptor, for example `{}`", cx.app_example());
         cx.problems.push(Problem::new(fd.key_at, "`fd` needs `app`", help).relational());
+    }
+    if let Some(cgroup) = fields.entry("cgroup") {
+        needs_attached(cx, app, cgroup, reason(&cgroup.key));
     }
     if let Some(opened) = fields.entry("opened")
         && opened.node.as_str() == Some("accept")
@@ -36,8 +39,17 @@ pub fn fits(cx: &mut Context<'_>, fields: &mut Fields<'_>, app: Option<Option<Ap
     cx.problems.len() == before
 }
 
+/// Why only an app that is attached to can have that key.
+pub fn reason(key: &str) -> &'static str {
+    match key {
+        "cgroup" => "tells processes apart that were there before",
+        "opened" => "is told by who listens when the run starts",
+        _ => "picks a socket that is open when the run starts",
+    }
+}
+
 /// A selector that only an app which is attached to can have.
-fn needs_attached(cx: &mut Context<'_>, app: Option<AppId>, entry: &Entry, why: &str) {
+pub fn needs_attached(cx: &mut Context<'_>, app: Option<AppId>, entry: &Entry, why: &str) {
     let attached = match app {
         Some(AppId(app)) => cx.attached.get(app).is_some_and(Option::is_some),
         None => cx.attached.iter().any(Option::is_some),
@@ -66,7 +78,7 @@ fn not_udp(cx: &mut Context<'_>, fields: &mut Fields<'_>, entry: &Entry, help: &
 
 /// What says that there may be another socket, beside a selector that names one.
 fn alone(cx: &mut Context<'_>, fields: &mut Fields<'_>, entry: &Entry) {
-    for other in fields.present(&["nth", "max_flows", "follow"]) {
+    for other in fields.present(&["nth", "max_flows", "follow", "share", "exclude"]) {
         let harmless = match other.node.value {
             Value::Integer(sockets) => other.key == "max_flows" && sockets == 1,
             Value::Boolean(follow) => !follow,

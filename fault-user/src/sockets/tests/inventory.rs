@@ -40,11 +40,14 @@ fn what_was_not_asked_for_is_counted() {
     let request = Request { all: true, ..Request::default() };
     assert_eq!(narrowed(&request, None), (4, BTreeMap::new()));
     let to = |ip: &str, port| {
-        let remote = Some((Some(vec![ip.parse().unwrap()]), port));
+        let name = format!("a.example:{port}");
+        let remote = crate::scenario::parse_remote(&name).unwrap();
+        let remote = Some((remote, vec![ip.parse().unwrap()]));
         narrowed(&Request { remote, ..Request::default() }, None).0
     };
     assert_eq!((to("10.0.0.2", 443), to("10.0.0.2", 444), to("10.0.0.3", 443)), (2, 0, 0));
-    let any = Request { remote: Some((None, 443)), ..Request::default() };
+    let remote = crate::scenario::parse_remote("*:400-443").unwrap();
+    let any = Request { remote: Some((remote, Vec::new())), ..Request::default() };
     assert_eq!(narrowed(&any, None).0, 2);
 }
 

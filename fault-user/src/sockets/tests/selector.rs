@@ -113,9 +113,12 @@ proptest! {
             std::sync::Arc::make_mut(&mut holders[0].process).comm = comm;
         }
         let read = accepted(&lines(of(&flow, true)));
-        let host = scenario::model::Host::Ip(remote.ip());
-        prop_assert_eq!(read.remote, Some(scenario::model::Remote { host, port: remote.port() }));
-        let expected = scenario::model::Local { ip: Some(local.ip()), port: Some(local.port()) };
+        let host = scenario::model::Host::Net(scenario::model::Net::host(remote.ip()));
+        let ports = scenario::model::Ports::one(remote.port());
+        prop_assert_eq!(read.remote, Some(scenario::model::Remote { host, ports }));
+        let net = Some(scenario::model::Net::host(local.ip()));
+        let ports = Some(scenario::model::Ports::one(local.port()));
+        let expected = scenario::model::Local { net, ports };
         prop_assert_eq!(read.local, Some(expected));
         prop_assert_eq!(read.protocol == scenario::model::Protocol::Udp, udp);
     }

@@ -54,6 +54,28 @@ impl Run {
         let out = lab.path().join(name);
         let mut command = Command::new(flowfault());
         command.arg("run").arg(&file).arg("--out").arg(&out).args(options);
+        Self::launch(lab, name, command, out, env)
+    }
+
+    /// The same where this file is /etc/hosts, for flowfault and its apps.
+    pub fn start_with_hosts(lab: &Lab, name: &str, scenario: &str, hosts: &Path) -> Self {
+        let file = lab.path().join(format!("{name}.toml"));
+        fs::write(&file, scenario).expect("the directory is ours");
+        let out = lab.path().join(name);
+        let mut command = Command::new("unshare");
+        let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", mount]).arg(hosts).arg(flowfault());
+        command.arg("run").arg(&file).arg("--out").arg(&out);
+        Self::launch(lab, name, command, out, &[])
+    }
+
+    fn launch(
+        lab: &Lab,
+        name: &str,
+        mut command: Command,
+        out: PathBuf,
+        env: &[(&str, &str)],
+    ) -> Self {
         // Apps run as the user behind sudo, who could not enter root's temporary directory.
         for variable in ["SUDO_UID", "SUDO_GID", "SUDO_USER"] {
             command.env_remove(variable);

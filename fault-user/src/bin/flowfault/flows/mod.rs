@@ -28,7 +28,7 @@ pub fn flows(args: Flows) -> Result<Code> {
     ];
     let request = Request {
         targets: targets.into_iter().flatten().collect(),
-        remote: args.remote.as_ref().map(addresses).transpose()?,
+        remote: args.remote.map(named).transpose()?,
         all: args.all,
     };
     if args.watch {
@@ -47,18 +47,13 @@ pub fn flows(args: Flows) -> Result<Code> {
     Ok(exit::DONE)
 }
 
-fn addresses(remote: &Remote) -> Result<(Option<Vec<std::net::IpAddr>>, u16)> {
-    let ips = match &remote.host {
-        Host::Any => None,
-        Host::Ip(ip) => Some(vec![ip.to_canonical()]),
-        Host::Name(name) => {
-            let found = (name.as_str(), remote.port).to_socket_addrs();
-            let found =
-                found.with_context(|| format!("cannot find the host {name} of --remote"))?;
-            Some(found.map(|address| address.ip().to_canonical()).collect())
-        }
-    };
-    Ok((ips, remote.port))
+/// A remote with the addresses that its host has now, if that is a name.
+fn named(remote: Remote) -> Result<(Remote, Vec<std::net::IpAddr>)> {
+    let Host::Name(name) = &remote.host else { return Ok((remote, Vec::new())) };
+    let found = (name.as_str(), 0).to_socket_addrs();
+    let found = found.with_context(|| format!("cannot find the host {name} of --remote"))?;
+    let addresses = found.map(|address| address.ip().to_canonical()).collect();
+    Ok((remote, addresses))
 }
 
 /// What a table does not show, one sentence each.

@@ -146,13 +146,14 @@ mod tests {
 
     #[test]
     fn it_is_drawn_in_any_size() {
+        use fault_user::scenario::parse_remote;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let _client = std::net::TcpStream::connect(address).unwrap();
         let _server = listener.accept().unwrap();
         let request = Request {
             targets: vec![Target::Pid(std::process::id() as i32)],
-            remote: Some((None, address.port())),
+            remote: Some((parse_remote(&address.to_string()).unwrap(), Vec::new())),
             all: false,
         };
         let mut view = View::new(look(&request).unwrap());

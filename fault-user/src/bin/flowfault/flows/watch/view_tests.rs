@@ -15,7 +15,8 @@ fn some(hold: &mut Vec<TcpStream>) -> Inventory {
         hold.push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         hold.push(listener.accept().unwrap().0);
     }
-    let remote = Some((None, listener.local_addr().unwrap().port()));
+    let address = listener.local_addr().unwrap().to_string();
+    let remote = Some((fault_user::scenario::parse_remote(&address).unwrap(), Vec::new()));
     let target = Target::Pid(std::process::id() as i32);
     let mut inventory = look(&Request { targets: vec![target], remote, all: false }).unwrap();
     assert_eq!(inventory.flows.len(), 2);
