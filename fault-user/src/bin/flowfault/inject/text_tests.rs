@@ -2,7 +2,7 @@ use clap::Parser as _;
 
 use super::*;
 use crate::args::{Args, Command};
-use fault_user::scenario::model::{Attach, DirectionSpec, Fault, Loss};
+use fault_user::scenario::model::{Attach, DirectionSpec, Fault, Loss, Ports};
 use fault_user::scenario::{Scenario, parse};
 
 fn inject(words: &[&str]) -> Inject {
@@ -28,7 +28,8 @@ fn every_option_comes_to_the_scenario() {
     assert_eq!((s.seed, s.apps[0].attach.clone()), (Some(5), Some(Attach::Pid(7))));
     let f = &s.flows[0];
     assert_eq!((f.app.is_some(), f.uid, f.max_flows, f.follow), (true, Some(3), 2, true));
-    assert_eq!((f.local.unwrap().port, f.remote.as_ref().unwrap().port), (Some(5), 443));
+    let (local, remote) = (f.local.unwrap(), f.remote.as_ref().unwrap());
+    assert_eq!((local.ports, remote.ports), (Some(Ports::one(5)), Ports::one(443)));
     assert_eq!(f.within.as_secs(), 9);
     let step = &s.steps[0];
     assert_eq!(step.lasts.unwrap().as_secs(), 3);
