@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::claim::Claim;
 use super::sysctl::{self, Saved};
 use crate::app::cgroup::{self, Hierarchy, PREFIX};
 use crate::app::hold;
@@ -39,6 +40,8 @@ pub struct Journal {
     entry: Entry,
     /// Says that the run goes on, to who cannot see its process.
     lock: File,
+    /// Says that it needs the settings, to who cannot see the entry.
+    _claim: Option<Claim>,
 }
 
 impl Journal {
@@ -46,11 +49,13 @@ impl Journal {
     /// it has one.
     ///
     /// # Errors
-    /// The journal's directory cannot be made or written, or a setting not be changed.
+    /// The journal's directory cannot be made or written, or a setting not be changed, or a run that has its journal
+    /// elsewhere needs it.
     pub fn write(name: &str, line: bool) -> io::Result<Self> {
         let dir = directory();
         fs::create_dir_all(&dir)?;
         let turn = in_turn()?;
+        let _claim = line.then(|| Claim::take(&dir)).transpose()?;
         let settings = if line { sysctl::survey(&settings_of(&entries()))? } else { Vec::new() };
         let pid = std::process::id() as i32;
         let started = start_time(pid).unwrap_or_default();
@@ -62,7 +67,7 @@ impl Journal {
         lock.lock()?;
         lock.write_all(&serde_json::to_vec(&entry)?)?;
         // Dropped on an error, it restores what was changed.
-        let journal = Self { path, entry, lock };
+        let journal = Self { path, entry, lock, _claim };
         let set = journal.entry.settings.iter().try_for_each(Saved::set);
         drop(turn);
         set.map(|()| journal)

@@ -11,6 +11,7 @@ pub(crate) mod actions;
 mod assemble;
 mod attach;
 mod captured;
+mod claim;
 pub(crate) mod counted;
 mod drive;
 mod ending;

@@ -131,6 +131,28 @@ fn the_last_of_the_runs_over_lo_puts_its_settings_back() {
     scene.close();
 }
 
+/// Of two that cannot see each other's journal, one would put back what the other needs.
+#[test]
+fn runs_over_lo_with_another_run_directory_are_refused_meanwhile() {
+    let scene = Scene::new(true);
+    let before = settings(&scene.lab.near);
+    let first = pinging(&scene, "first", 100_000);
+    let cases = [Case::new("pings", Place::Lo4, "{ delay = '1ms' }", "ping 10 1000")];
+    let text = scenario(&scene.lab, "second", 7, &cases, "");
+    let elsewhere = scene.lab.path().join("run");
+    fs::create_dir(&elsewhere).expect("the directory is ours");
+    let apart = |name| Run::start_over(&scene.lab, name, &text, (&elsewhere, "/run")).finish();
+    let refused = apart("second");
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("with another /run"), "{}", refused.stderr);
+    assert_eq!(settings(&scene.lab.near), ["1", "1"], "the first still needs them");
+    first.signal(Signal::SIGINT);
+    assert_eq!(first.finish().code, 130);
+    apart("third").expect(0);
+    assert_eq!(settings(&scene.lab.near), before);
+    scene.close();
+}
+
 /// Ends what a killed run leaves alive: its apps, for which its janitor waits.
 fn end_apps(lab: &Lab) {
     let alive = || {

@@ -107,6 +107,8 @@ pub fn fits(
         }
         let attached = match app {
             Some(AppId(app)) => cx.attached.get(app).is_some_and(Option::is_some),
+            // One that is not known, which is an error already.
+            None if flow.entry("app").is_some() => false,
             None => cx.attached.iter().any(Option::is_some),
         };
         if attached {

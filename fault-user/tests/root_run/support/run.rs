@@ -59,12 +59,17 @@ impl Run {
 
     /// The same where this file is /etc/hosts, for flowfault and its apps.
     pub fn start_with_hosts(lab: &Lab, name: &str, scenario: &str, hosts: &Path) -> Self {
+        Self::start_over(lab, name, scenario, (hosts, "/etc/hosts"))
+    }
+
+    /// The same where `over.0` stands in the place of `over.1`.
+    pub fn start_over(lab: &Lab, name: &str, scenario: &str, over: (&Path, &str)) -> Self {
         let file = lab.path().join(format!("{name}.toml"));
         fs::write(&file, scenario).expect("the directory is ours");
         let out = lab.path().join(name);
         let mut command = Command::new("unshare");
-        let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-        command.args(["--mount", "sh", "-c", mount]).arg(hosts).arg(flowfault());
+        let mount = format!("mount --bind \"$0\" {} && exec \"$@\"", over.1);
+        command.args(["--mount", "sh", "-c", &mount]).arg(over.0).arg(flowfault());
         command.arg("run").arg(&file).arg("--out").arg(&out);
         Self::launch(lab, name, command, out, &[])
     }

@@ -9,7 +9,7 @@ use super::faults::Faults;
 /// What the options have in common. Not a doc comment: that of the command replaces the one of its options.
 const HELP: &str = "\
 Which socket: any of the options under \"Selectors\", all of which must hold. What `flowfault flows --selectors` \
-prints can be pasted with --flow. Without --pid, --process and --cgroup the socket is looked for in every process of \
+prints can be pasted with --flow. Without --pid, --process, --cgroup and --container the socket is looked for in every process of \
 this network namespace.
 
 What: one or more of the options under \"Faults\". VALUE is what stands in a scenario: --drop 0.1, --delay 250ms, \
@@ -42,10 +42,16 @@ pub struct Selectors {
     /// A socket of the processes in this cgroup (path or systemd unit) and below
     #[arg(long, value_name = "PATH", group = "whose")]
     pub cgroup: Option<String>,
-    /// Its peer; `*:PORT` is any host
+    /// A socket of the container or pod whose id begins so
+    #[arg(long, value_name = "ID", group = "whose")]
+    pub container: Option<String>,
+    /// With --pid or --process: of its children as well
+    #[arg(long, conflicts_with_all = ["cgroup", "container"], requires = "whose")]
+    pub children: bool,
+    /// Its peer; the host may be a network, the port a range, each of them `*`
     #[arg(long, value_name = "HOST:PORT")]
     pub remote: Option<String>,
-    /// Its own address: IP:PORT, :PORT or IP
+    /// Its own address: IP:PORT, :PORT or IP, with networks and ranges as in --remote
     #[arg(long, value_name = "ADDRESS")]
     pub local: Option<String>,
     /// tcp (default) or udp
@@ -66,7 +72,13 @@ pub struct Selectors {
     /// connect or accept: who opened it
     #[arg(long, value_name = "WHO")]
     pub opened: Option<String>,
-    /// How many sockets it may be [default: 1]
+    /// What it is not: an inline table of selectors, e.g. '{ remote = "10.0.0.0/8:443" }'
+    #[arg(long, value_name = "TOML")]
+    pub exclude: Option<String>,
+    /// A seeded part of all sockets that match, e.g. 0.1
+    #[arg(long, value_name = "P", conflicts_with = "nth")]
+    pub share: Option<f64>,
+    /// How many sockets it may be [default: 1; with --share 1024]
     #[arg(long, value_name = "N")]
     pub max_flows: Option<u32>,
     /// When its socket closes, the next one that matches takes its place

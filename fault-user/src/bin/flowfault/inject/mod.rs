@@ -48,7 +48,8 @@ struct Draft {
 
 fn draft(args: &Inject) -> Result<Draft> {
     let by = &args.selectors;
-    if by.pid.is_some() || by.process.is_some() || by.cgroup.is_some() {
+    let whose = [&by.process, &by.cgroup, &by.container];
+    if by.pid.is_some() || whose.into_iter().any(Option::is_some) {
         let (text, scenario) = read(args, &Whose::Named)?;
         return Ok(Draft { text, scenario, hits: None });
     }

@@ -66,7 +66,9 @@ fn apps(args: &Inject, whose: &Whose) -> Vec<(String, String)> {
         let pid = by.pid.map(|pid| format!("pid = {pid}"));
         let process = by.process.as_ref().map(|name| format!("process = {}", quoted(name)));
         let cgroup = by.cgroup.as_ref().map(|path| format!("cgroup = {}", quoted(path)));
-        pid.or(process).or(cgroup)
+        let container = by.container.as_ref().map(|id| format!("container = {}", quoted(id)));
+        let children = if by.children { "\nchildren = true" } else { "" };
+        pid.or(process).or(cgroup).or(container).map(|key| key + children)
     };
     match whose {
         Whose::Named => named().into_iter().map(|key| (APP.to_owned(), key)).collect(),
@@ -101,6 +103,8 @@ fn flow(args: &Inject) -> Result<Vec<(String, String)>> {
         ("fd", number(by.fd.map(u64::from))),
         ("uid", number(by.uid.map(u64::from))),
         ("opened", text(&by.opened)),
+        ("exclude", by.exclude.clone()),
+        ("share", by.share.map(|share| format!("{share:?}"))),
         ("max_flows", number(by.max_flows.map(u64::from))),
         ("follow", by.follow.then(|| "true".to_owned())),
         ("within", text(&by.within)),
