@@ -21,10 +21,18 @@ fn scenario_of(words: &[&str], whose: &Whose) -> Scenario {
 
 #[test]
 fn part_of_the_sockets_of_a_container_and_of_children() {
-    let words =
-        ["--container", "ab12", "--share", "0.5", "--exclude", "{ uid = 7 }", "--drop", "1.0"];
+    let words = [
+        "--container",
+        "0123456789ab",
+        "--share",
+        "0.5",
+        "--exclude",
+        "{ uid = 7 }",
+        "--drop",
+        "1.0",
+    ];
     let s = scenario_of(&words, &Whose::Named);
-    assert_eq!(s.apps[0].attach, Some(Attach::Container("ab12".into())));
+    assert_eq!(s.apps[0].attach, Some(Attach::Container("0123456789ab".into())));
     let f = &s.flows[0];
     assert_eq!((f.share, f.max_flows, f.exclude[0].uid), (Some(0.5), 1024, Some(7)));
     let s = scenario_of(&["--pid", "7", "--children", "--drop", "1.0"], &Whose::Named);
