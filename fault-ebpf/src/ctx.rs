@@ -2,6 +2,7 @@
 //! loads; what these functions add is that nobody else needs `unsafe` for it.
 
 use core::ffi::c_void;
+use core::hint::black_box;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, bpf_sock, bpf_tcp_sock};
@@ -261,12 +262,15 @@ impl Skb {
         if r == 0 { Some(buf) } else { None }
     }
 
-    /// Copies the first `len` bytes; how many it were, 0 if that is more than fit or there are none.
+    /// Copies the first `len` bytes; how many it were, 0 if that is more than fit or there are none. N is a power of two.
     #[inline(always)]
     pub fn copy<const N: usize>(self, to: &mut [u8; N], len: u32) -> u32 {
         if len == 0 || len > N as u32 {
             return 0;
         }
+        // Linux 6.1 learns nothing from a comparison with zero. black_box: LLVM knows better and would leave the
+        // mask out.
+        let len = (black_box(len - 1) & (N as u32 - 1)) + 1;
         // SAFETY: the helper writes exactly `len` bytes, of which there is room for N, or fails.
         let r =
             unsafe { bpf_skb_load_bytes(self.0.cast::<c_void>(), 0, to.as_mut_ptr().cast(), len) };
@@ -278,8 +282,9 @@ impl Skb {
     /// The caller has a buffer of 8192 bytes at `to`; `at` is below 4096. The verifier checks both.
     #[inline(always)]
     pub fn load_some(self, off: u32, to: *mut u8, at: u32, len: u32) -> bool {
-        // Masked last of all: the verifier forgets what a comparison says of a copy of the number.
-        let len = (len.wrapping_sub(1) & 4095) + 1;
+        // Masked last of all: the verifier forgets what a comparison says of a copy of the number. black_box as in
+        // `copy`.
+        let (at, len) = (black_box(at) & 4095, (black_box(len.wrapping_sub(1)) & 4095) + 1);
         // SAFETY: within the buffer, as the caller promises.
         let r = unsafe {
             bpf_skb_load_bytes(self.0.cast::<c_void>(), off, to.add(at as usize).cast(), len)

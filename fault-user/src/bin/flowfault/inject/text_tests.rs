@@ -24,6 +24,8 @@ fn part_of_the_sockets_of_a_container_and_of_children() {
     let words = [
         "--container",
         "0123456789ab",
+        "--remote",
+        "*:443",
         "--share",
         "0.5",
         "--exclude",
@@ -35,7 +37,7 @@ fn part_of_the_sockets_of_a_container_and_of_children() {
     assert_eq!(s.apps[0].attach, Some(Attach::Container("0123456789ab".into())));
     let f = &s.flows[0];
     assert_eq!((f.share, f.max_flows, f.exclude[0].uid), (Some(0.5), 1024, Some(7)));
-    let s = scenario_of(&["--pid", "7", "--children", "--drop", "1.0"], &Whose::Named);
+    let s = scenario_of(&["--pid", "7", "--children", "--fd", "5", "--drop", "1.0"], &Whose::Named);
     assert!(s.apps[0].children);
 }
 
