@@ -72,6 +72,7 @@ pub fn report(
     // First: a fault that met no packet because its step or its flow never came is not what went
     // wrong.
     state.note_cut();
+    state.note_blocks();
     missed::note(&mut state);
     note_absent(&mut state);
     note_findings(&mut state, &findings, &counted);

@@ -66,11 +66,7 @@ impl Late {
 
     /// A line of output.
     pub fn line(&mut self, app: usize, at: u64, text: &str) {
-        let hit = match &self.marker {
-            Marker::Literal(literal) => text.contains(literal.as_str()),
-            Marker::Regex(pattern) => pattern.0.is_match(text),
-        };
-        if app == self.app && hit {
+        if app == self.app && self.marker.is_in(text) {
             self.armed = Some(at);
         }
     }

@@ -10,6 +10,7 @@
 pub(crate) mod actions;
 mod assemble;
 mod attach;
+mod blocks;
 mod captured;
 mod claim;
 pub(crate) mod counted;

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::Stop;
 use super::actions::{self, Actions};
+use super::blocks::{Blocks, Line};
 use super::late::{Late, Room};
 use super::prepare::Stage;
 use crate::app::AppEvent;
@@ -25,7 +26,7 @@ use crate::ledger::store::Ledger;
 use crate::line::tally::Tally;
 use crate::outcome::{AppMessage, OutcomeParser};
 use crate::scenario::Scenario;
-use crate::scenario::model::{AppId, ExpectWhat, OutcomeSource, Trigger};
+use crate::scenario::model::{AppId, ExpectWhat, OutcomeSource, Stdio, Trigger};
 
 /// Lines of an app kept for the message of an early death.
 const LAST_LINES: usize = 20;
@@ -121,6 +122,8 @@ pub struct State<'a> {
     /// Writes that were too long to be read whole: how many, and bytes of the longest.
     cut: BTreeMap<(usize, Stream), (u64, u64)>,
     parsers: HashMap<usize, OutcomeParser>,
+    /// By app: whether its lines come one by one.
+    blocks: BTreeMap<usize, Blocks>,
     news: Vec<News>,
 }
 
@@ -152,6 +155,7 @@ impl<'a> State<'a> {
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),
             parsers: HashMap::new(),
+            blocks: BTreeMap::new(),
             news: Vec::new(),
         }
     }
@@ -228,11 +232,10 @@ impl<'a> State<'a> {
     }
 
     fn line(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) {
-        self.outcome(app, stream, at, text);
-        if stream.is_none() {
-            return;
-        }
+        let told = self.outcome(app, stream, at, text);
+        let Some(stream) = stream else { return };
         let text = String::from_utf8_lossy(text).into_owned();
+        self.note_block(app, stream, at, (told, &text));
         let state = &mut self.apps[app];
         if state.last.len() == LAST_LINES {
             state.last.remove(0);
@@ -258,24 +261,44 @@ impl<'a> State<'a> {
             .any(|e| matches!(&e.what, ExpectWhat::Log { log, .. } if log.0.is_match(text)))
     }
 
-    fn outcome(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) {
-        let Some(outcomes) = &self.scenario.apps[app].outcomes else { return };
+    /// Only a socket keeps writes apart.
+    fn note_block(&mut self, app: usize, stream: Stream, at: u64, (told, text): (bool, &str)) {
+        if self.scenario.apps[app].stdio != Stdio::Socket {
+            return;
+        }
+        let markers = self.scenario.flows.iter().filter(|f| f.app.is_some_and(|of| of.0 == app));
+        let mut markers = markers.filter_map(|f| f.opened_after.as_ref());
+        let line = if told {
+            Line::Outcome
+        } else if markers.any(|after| after.log.is_in(text)) {
+            Line::Marker
+        } else {
+            Line::Other
+        };
+        self.blocks.entry(app).or_default().line(stream, at, line);
+    }
+
+    /// Whether it was an outcome.
+    fn outcome(&mut self, app: usize, stream: Option<Stream>, at: u64, text: &Bytes) -> bool {
+        let Some(outcomes) = &self.scenario.apps[app].outcomes else { return false };
         let from = match outcomes.from {
             OutcomeSource::Stdout => Some(Stream::Stdout),
             OutcomeSource::Stderr => Some(Stream::Stderr),
             OutcomeSource::File(_) => None,
         };
-        let Some(parser) = self.parsers.get_mut(&app).filter(|_| from == stream) else { return };
+        let Some(parser) = self.parsers.get_mut(&app).filter(|_| from == stream) else {
+            return false;
+        };
         let parsed = parser.parse(text, at);
         if let Some(warning) = parsed.warning {
             self.warnings.push(format!("app {}: {warning}", self.scenario.apps[app].name));
         }
-        if let Some(message) = parsed.message {
-            self.messages.push(message);
-            self.apps[app].outcomes += 1;
-            let count = self.apps[app].outcomes;
-            self.news.push(News::Outcomes { app, at, count });
-        }
+        let Some(message) = parsed.message else { return false };
+        self.messages.push(message);
+        self.apps[app].outcomes += 1;
+        let count = self.apps[app].outcomes;
+        self.news.push(News::Outcomes { app, at, count });
+        true
     }
 
     /// Takes in events of the kernel.
@@ -388,6 +411,13 @@ impl<'a> State<'a> {
         if !self.failures.contains(&why) {
             self.fail(why);
         }
+    }
+
+    /// A warning for each app whose lines came in blocks.
+    pub fn note_blocks(&mut self) {
+        let apps = &self.scenario.apps;
+        let blocks = self.blocks.iter().filter_map(|(app, b)| b.warning(&apps[*app].name));
+        self.warnings.extend(blocks);
     }
 
     /// A warning for each stream with writes that were not read whole.

@@ -318,6 +318,16 @@ pub enum Marker {
     Regex(Pattern),
 }
 
+impl Marker {
+    /// Whether a line has it.
+    pub fn is_in(&self, line: &str) -> bool {
+        match self {
+            Self::Literal(literal) => line.contains(literal.as_str()),
+            Self::Regex(pattern) => pattern.0.is_match(line),
+        }
+    }
+}
+
 /// Whose next connect an `opened_after` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Same {

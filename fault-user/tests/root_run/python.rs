@@ -48,6 +48,7 @@ fn second_of_two(lab: &Lab, buffered: &str) -> Finished {
 #[test]
 fn another_program_in_another_language_gets_true_verdicts() {
     let report = says_nothing_wrong("");
+    assert!(!buffers(&report), "{:#?}", report.warnings);
     // It tells no sizes: where the machine preempts it for long between measuring and writing a
     // line, a message may stay `unknown`, which is no false verdict.
     let count = |verdict| truth::count(&report, verdict);
@@ -59,7 +60,13 @@ fn another_program_in_another_language_gets_true_verdicts() {
 
 #[test]
 fn outcomes_that_come_late_from_a_buffer_lead_to_no_wrong_verdict() {
-    says_nothing_wrong("buffered");
+    let report = says_nothing_wrong("buffered");
+    assert!(buffers(&report), "{:#?}", report.warnings);
+}
+
+/// Whether the report says that the client's lines came in blocks.
+fn buffers(report: &Report) -> bool {
+    report.warnings.iter().any(|w| w.starts_with("app `client` buffers its output: 11 outcomes"))
 }
 
 #[test]
