@@ -143,7 +143,7 @@ fn runs_over_lo_with_another_run_directory_are_refused_meanwhile() {
     fs::create_dir(&elsewhere).expect("the directory is ours");
     let apart = |name| Run::start_over(&scene.lab, name, &text, (&elsewhere, "/run")).finish();
     let refused = apart("second");
-    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(refused.stderr.contains("with another /run"), "{}", refused.stderr);
     assert_eq!(settings(&scene.lab.near), ["1", "1"], "the first still needs them");
     first.signal(Signal::SIGINT);
