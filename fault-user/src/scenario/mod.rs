@@ -9,7 +9,6 @@
 //! Nothing here asks the kernel, the network or the clock.
 
 mod address;
-mod availability;
 mod diagnostic;
 mod explain;
 pub mod model;

@@ -3,7 +3,6 @@
 //! A reader returns `None` for a value that it has reported, so that nobody reports anything
 //! that only follows from it.
 
-use super::availability::{self, Scope};
 use super::diagnostic::Problem;
 use super::names::nearest;
 use super::tree::{Entry, Node, Place, Table, Value};
@@ -89,14 +88,13 @@ pub struct Fields<'t> {
     at: Place,
     /// How messages call the table, with an article: "an [[app]]".
     what: &'static str,
-    scope: Scope,
     known: Vec<&'static str>,
 }
 
 impl<'t> Fields<'t> {
     /// Begins to read `table`, which stands at `at`.
-    pub fn new(table: &'t Table, at: Place, what: &'static str, scope: Scope) -> Self {
-        Self { table, at, what, scope, known: Vec::new() }
+    pub fn new(table: &'t Table, at: Place, what: &'static str) -> Self {
+        Self { table, at, what, known: Vec::new() }
     }
 
     /// Begins to read the table that `item` must be; reports it if it is none.
@@ -104,11 +102,10 @@ impl<'t> Fields<'t> {
         problems: &mut Vec<Problem>,
         item: Item<'t>,
         what: &'static str,
-        scope: Scope,
         example: &str,
     ) -> Option<Self> {
         match item.node.as_table() {
-            Some(table) => Some(Self::new(table, item.at(), what, scope)),
+            Some(table) => Some(Self::new(table, item.at(), what)),
             None => {
                 wrong_type(problems, item, "a table", example);
                 None
@@ -162,8 +159,7 @@ impl<'t> Fields<'t> {
             if self.known.contains(&entry.key.as_str()) {
                 continue;
             }
-            let problem = availability::refuse_key(self.scope, &entry.key, entry.key_at);
-            problems.push(problem.unwrap_or_else(|| self.unknown(entry)));
+            problems.push(self.unknown(entry));
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Context, attach, outcomes, read_each};
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{App, Ready, Stdio};
 use crate::scenario::names::identifier;
@@ -41,7 +40,7 @@ fn resolve_main(drafts: Vec<Draft>) -> Vec<App> {
 
 fn app(cx: &mut Context<'_>, item: Item<'_>, steps: &[Node]) -> Option<Draft> {
     let problems = &mut cx.problems;
-    let mut fields = Fields::of(problems, item, "an [[app]]", Scope::App, "[[app]]")?;
+    let mut fields = Fields::of(problems, item, "an [[app]]", "[[app]]")?;
     let name = name(problems, &mut fields);
     let attach = attach::read(problems, &mut fields);
     let children = fields.field("children", |i| values::boolean(problems, i)).or(false);
@@ -171,7 +170,7 @@ fn user(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<String> {
 
 fn ready(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Ready> {
     const EXAMPLE: &str = "ready = { log = \"connected\", within = \"30s\" }";
-    let mut fields = Fields::of(problems, item, "`ready`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`ready`", EXAMPLE)?;
     let log = fields.field("log", |i| values::pattern(problems, i, "log = \"connected\""));
     if !log.is_present() {
         fields.missing(problems, "log", "log = \"connected\"");

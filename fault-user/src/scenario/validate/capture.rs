@@ -1,6 +1,5 @@
 //! `capture`: how much of the faulted packets `dropped.pcapng` gets.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::Capture;
 use crate::scenario::quantities;
@@ -18,7 +17,7 @@ const MOST_BYTES: u64 = 1 << 30;
 
 /// Reads it.
 pub fn read(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Capture> {
-    let mut fields = Fields::of(problems, item, "`capture`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`capture`", EXAMPLE)?;
     let snaplen = fields.field("snaplen", |i| snaplen(problems, i));
     let max = fields.field("max", |i| values::integer(problems, i, 0, MOST));
     fields.finish(problems);

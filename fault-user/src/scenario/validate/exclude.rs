@@ -3,7 +3,6 @@
 use super::Context;
 use super::flows::{self, MAX_COOKIE};
 use super::hello;
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Exclude};
 use crate::scenario::reader::{Fields, Item, wrong_value};
@@ -38,7 +37,7 @@ fn one(
     flow: &mut Fields<'_>,
     of: Option<AppId>,
 ) -> Option<Exclude> {
-    let mut fields = Fields::of(&mut cx.problems, item, "an `exclude`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(&mut cx.problems, item, "an `exclude`", EXAMPLE)?;
     let (names, problems) = (&cx.apps, &mut cx.problems);
     let app = fields.field("app", |item| names.resolve(problems, item));
     let remote = fields.field("remote", |i| flows::remote(problems, i));

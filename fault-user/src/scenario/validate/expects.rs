@@ -3,7 +3,6 @@
 use super::faults::DIRECTIONS;
 use super::metrics::{self, Unit};
 use super::{Context, read_each, text};
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Counter, DirectionSpec, Expect, ExpectWhat, FlowId, StepId};
 use crate::scenario::reader::{Fields, Item};
@@ -60,7 +59,7 @@ pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Expect>> {
 
 fn expect(cx: &mut Context<'_>, item: Item<'_>) -> Option<Expect> {
     let what = "an [[expect]]";
-    let mut fields = Fields::of(&mut cx.problems, item, what, Scope::Expect, "[[expect]]")?;
+    let mut fields = Fields::of(&mut cx.problems, item, what, "[[expect]]")?;
     let kinds = fields.present(&KINDS);
     let what = match kinds.as_slice() {
         [only] => kind(cx, &mut fields, only),

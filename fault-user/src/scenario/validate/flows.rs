@@ -6,7 +6,6 @@ use fault_common::rule::MAX_FLOWS;
 
 use super::{Context, exclude, hello, read_each, running};
 use crate::scenario::address::{self, AddressError};
-use crate::scenario::availability::{Scope, any_refused};
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{
     AppId, Flow, Local, Marker, Opened, OpenedAfter, Pattern, Protocol, Remote, Same,
@@ -54,7 +53,7 @@ pub fn read_all(cx: &mut Context<'_>, nodes: &[Node]) -> Option<Vec<Flow>> {
 }
 
 fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
-    let mut fields = Fields::of(&mut cx.problems, item, "a [[flow]]", Scope::Flow, "[[flow]]")?;
+    let mut fields = Fields::of(&mut cx.problems, item, "a [[flow]]", "[[flow]]")?;
     let app = cx.app(&mut fields);
     let problems = &mut cx.problems;
     let name = fields.field("name", |i| identifier(problems, i));
@@ -79,7 +78,7 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
     let within = fields.field("within", |i| values::positive_duration(problems, i));
     let hello_fits = hello::fits_itself(cx, &mut fields, app.flatten());
     let exclude = fields.item("exclude").map(|i| exclude::read(cx, i, &mut fields, app.flatten()));
-    let fits = combination(cx, &mut fields, item, app) && running::fits(cx, &mut fields, app);
+    let fits = combination(cx, &mut fields, app) && running::fits(cx, &mut fields, app);
     fields.finish(&mut cx.problems);
     (fits && hello_fits).then_some(())?;
     Some(Flow {
@@ -106,12 +105,7 @@ fn flow(cx: &mut Context<'_>, item: Item<'_>) -> Option<Flow> {
 }
 
 /// What holds between the selectors of one flow. Returns whether all of it does.
-fn combination(
-    cx: &mut Context<'_>,
-    fields: &mut Fields<'_>,
-    item: Item<'_>,
-    app: Option<Option<AppId>>,
-) -> bool {
+fn combination(cx: &mut Context<'_>, fields: &mut Fields<'_>, app: Option<Option<AppId>>) -> bool {
     let mut found = Vec::new();
     let [nth, after] = ["nth", "opened_after"].map(|key| fields.entry(key));
     let remote = fields.entry("remote");
@@ -142,9 +136,8 @@ fn combination(
         let help = format!("say whose output, for example `{}`", cx.app_example());
         found.push(Problem::new(after.key_at, "`opened_after` needs `app`", help).relational());
     }
-    let refused = item.node.as_table().is_some_and(|t| any_refused(Scope::Flow, t));
     let selected = fields.present(&SELECTORS);
-    if selected.is_empty() && nth.is_none() && !accepted && !refused {
+    if selected.is_empty() && nth.is_none() && !accepted {
         let help = "add `remote`, `local` or `opened_after`; a flow without a selector would be \
                     every connection there is";
         let problem = Problem::new(fields.at(), "a [[flow]] needs a selector", help);
@@ -191,7 +184,7 @@ fn report<T>(
 
 fn opened_after(problems: &mut Problems, item: Item<'_>) -> Option<OpenedAfter> {
     const EXAMPLE: &str = "opened_after = { log = \"creating websocket\" }";
-    let mut fields = Fields::of(problems, item, "`opened_after`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`opened_after`", EXAMPLE)?;
     let log = fields.field("log", |i| marker(problems, i));
     if !log.is_present() {
         fields.missing(problems, "log", "log = \"creating websocket\"");

@@ -3,7 +3,6 @@
 use fault_common::rule::Direction;
 
 use super::Context;
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Backend, Fault, FaultSpec, Line, Replay, Step, Via, unfit_for_fq};
 use crate::scenario::quantities;
@@ -26,7 +25,7 @@ pub fn read(problems: &mut Vec<Problem>, item: Item<'_>) -> Option<Line> {
         let backend = values::choice(problems, item, &BACKENDS)?;
         return Some(Line { backend, ..Line::default() });
     }
-    let mut fields = Fields::of(problems, item, "`line`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`line`", EXAMPLE)?;
     let backend = fields.field("backend", |i| values::choice(problems, i, &BACKENDS));
     let hold = fields.field("hold", |i| hold(problems, i));
     if let (Some(Backend::None), Some(entry)) = (backend.good_ref(), fields.entry("hold")) {

@@ -1,6 +1,5 @@
 //! Bounds of an expectation: `at_least` and `at_most`.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::Bounds;
 use crate::scenario::reader::{Field, Fields, Item, wrong_type};
@@ -52,7 +51,7 @@ pub fn metric(
     match item.node.value {
         Value::Boolean(true) => bounds(problems, fields, unit),
         Value::Table(_) => {
-            let mut inner = Fields::of(problems, item, "the bounds", Scope::Inner, "")?;
+            let mut inner = Fields::of(problems, item, "the bounds", "")?;
             let bounds = bounds(problems, &mut inner, unit);
             inner.finish(problems);
             bounds

@@ -24,7 +24,6 @@ pub use faults::{REJECTS, SEGMENTS, SIDES, THENS};
 use std::path::Path;
 use std::time::Duration;
 
-use super::availability::Scope;
 use super::diagnostic::Problem;
 use super::model::{AppId, Capture, Line, Scenario};
 use super::names::Names;
@@ -103,7 +102,7 @@ pub fn document(
 ) -> Result<Scenario, Vec<Problem>> {
     let mut problems = Vec::new();
     let top = Place { source: 0, start: 0, end: 0 };
-    let mut fields = Fields::new(root, top, "the scenario", Scope::Top);
+    let mut fields = Fields::new(root, top, "the scenario");
     schema(&mut problems, &mut fields);
     let [apps, flows, steps, expects] =
         ["app", "flow", "step", "expect"].map(|key| entries(&mut problems, &mut fields, key));

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{
     OutcomeFields, OutcomeFormat, OutcomeSource, OutcomeTiming, Outcomes, Pattern,
@@ -23,7 +22,7 @@ enum Kind {
 /// Reads the table; a relative `file` is taken from `base_dir`.
 pub fn read(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<Outcomes> {
     const EXAMPLE: &str = "[app.outcomes]";
-    let mut fields = Fields::of(problems, item, "[app.outcomes]", Scope::Outcomes, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "[app.outcomes]", EXAMPLE)?;
     let from = fields.field("from", |i| source(problems, i, base_dir));
     let kind = fields.field("format", |i| {
         values::choice(problems, i, &[("json", Kind::Json), ("regex", Kind::Regex)])
@@ -53,7 +52,7 @@ fn source(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<Ou
         let stderr = values::choice(problems, item, &choices)?;
         return Some(if stderr { OutcomeSource::Stderr } else { OutcomeSource::Stdout });
     }
-    let mut fields = Fields::of(problems, item, "`from`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`from`", EXAMPLE)?;
     let file = fields.field("file", |i| values::text(problems, i, "file = \"traces.jsonl\""));
     if !file.is_present() {
         fields.missing(problems, "file", "file = \"traces.jsonl\"");

@@ -1,7 +1,6 @@
 //! `[[step]]`: what happens when.
 
 use super::{Context, faults, line, timeline, triggers};
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, Clear, FlowId, SignalSpec, Step, Trigger};
 use crate::scenario::names::{identifier, nearest};
@@ -33,7 +32,7 @@ struct Draft {
 }
 
 fn step(cx: &mut Context<'_>, index: usize, item: Item<'_>) -> Draft {
-    let fields = Fields::of(&mut cx.problems, item, "a [[step]]", Scope::Step, "[[step]]");
+    let fields = Fields::of(&mut cx.problems, item, "a [[step]]", "[[step]]");
     let Some(mut fields) = fields else {
         return Draft { trigger: None, step: None };
     };
@@ -146,7 +145,7 @@ fn clear(cx: &mut Context<'_>, item: Item<'_>) -> Option<Clear> {
 
 fn signal(cx: &mut Context<'_>, item: Item<'_>) -> Option<SignalSpec> {
     const EXAMPLE: &str = "signal = { app = \"sender\", name = \"KILL\" }";
-    let mut fields = Fields::of(&mut cx.problems, item, "`signal`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(&mut cx.problems, item, "`signal`", EXAMPLE)?;
     let app = cx.needed_app(&mut fields);
     let number = fields.field("name", |i| signal_name(&mut cx.problems, i));
     if !number.is_present() {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Context;
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{AppId, FlowId, FlowState, StepId, Trigger};
 use crate::scenario::reader::{Fields, Item};
@@ -37,7 +36,7 @@ pub fn read(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> {
 }
 
 fn after(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
-    let mut fields = Fields::of(&mut cx.problems, item, "`after`", Scope::Inner, AFTER)?;
+    let mut fields = Fields::of(&mut cx.problems, item, "`after`", AFTER)?;
     let kinds = fields.present(&["step", "log", "flow", "outcome"]);
     let trigger = match kinds.as_slice() {
         [] => {
@@ -99,7 +98,7 @@ fn after_flow(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Trigger> 
 
 fn after_outcome(cx: &mut Context<'_>, item: Item<'_>) -> Option<Trigger> {
     const EXAMPLE: &str = "outcome = { app = \"sender\", count = 5 }";
-    let mut fields = Fields::of(&mut cx.problems, item, "`outcome`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(&mut cx.problems, item, "`outcome`", EXAMPLE)?;
     let app = cx.needed_app(&mut fields);
     let count = fields.field("count", |i| values::integer(&mut cx.problems, i, 1, u64::MAX));
     if !count.is_present() {

@@ -1,6 +1,5 @@
 //! `duplicate` and `reorder`.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Duplicate, Reorder};
 use crate::scenario::quantities::{positive_delay, probability, probability_or_table};
@@ -19,7 +18,7 @@ pub fn duplicate(problems: &mut Problems, item: Item<'_>) -> Option<Duplicate> {
     let Value::Table(_) = item.node.value else {
         return probability_or_table(problems, item).map(|p| Duplicate { p, copies: 1 });
     };
-    let mut fields = Fields::of(problems, item, "`duplicate`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`duplicate`", EXAMPLE)?;
     let p = fields.field("p", |i| probability(problems, i));
     if !p.is_present() {
         fields.missing(problems, "p", "p = 0.01");
@@ -36,7 +35,7 @@ pub fn reorder(problems: &mut Problems, item: Item<'_>) -> Option<Reorder> {
         let p = probability_or_table(problems, item)?;
         return Some(Reorder { p, gap: Reorder::GAP, delay: Reorder::DELAY });
     };
-    let mut fields = Fields::of(problems, item, "`reorder`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`reorder`", EXAMPLE)?;
     let p = fields.field("p", |i| probability(problems, i));
     if !p.is_present() {
         fields.missing(problems, "p", "p = 0.01");

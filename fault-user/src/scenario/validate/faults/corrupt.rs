@@ -1,6 +1,5 @@
 //! `corrupt`: which bits are flipped.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::Corrupt;
 use crate::scenario::quantities::{MAX_PACKET, probability, probability_or_table, range};
@@ -20,7 +19,7 @@ pub fn read(problems: &mut Problems, item: Item<'_>) -> Option<Corrupt> {
         let p = probability_or_table(problems, item)?;
         return Some(Corrupt { p, bits: 1, valid: true, offset: None, headers: false });
     };
-    let mut fields = Fields::of(problems, item, "`corrupt`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`corrupt`", EXAMPLE)?;
     let p = fields.field("p", |i| probability(problems, i));
     if !p.is_present() {
         fields.missing(problems, "p", "p = 0.01");

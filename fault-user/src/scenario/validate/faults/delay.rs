@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::files;
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Delay, Jitter, Shape};
 use crate::scenario::quantities::{delay, positive_delay, share};
@@ -36,7 +35,7 @@ pub fn read(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<
         let mean = positive_delay(problems, item)?;
         return Some(Delay { mean, jitter: None, keep_order: true });
     };
-    let mut fields = Fields::of(problems, item, "`delay`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`delay`", EXAMPLE)?;
     let mean = fields.field("mean", |i| delay(problems, i));
     if !mean.is_present() {
         fields.missing(problems, "mean", "mean = \"100ms\"");
@@ -96,7 +95,7 @@ fn shape(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<Sha
         });
     }
     const EXAMPLE: &str = "distribution = { file = \"wan.dist\" }";
-    let mut fields = Fields::of(problems, item, "`distribution`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`distribution`", EXAMPLE)?;
     let table = fields.field("file", |i| files::distribution(problems, i, base_dir));
     if !table.is_present() {
         fields.missing(problems, "file", "file = \"wan.dist\"");

@@ -1,6 +1,5 @@
 //! `reset`, `abort`, `reject`, `stall` and `limit`: what ends or stops a connection.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Limit, Reject, Side, Then};
 use crate::scenario::quantities::size;
@@ -38,7 +37,7 @@ pub fn only_true(problems: &mut Problems, item: Item<'_>) -> Option<()> {
 /// Reads the value of `limit`.
 pub fn limit(problems: &mut Problems, item: Item<'_>) -> Option<Limit> {
     const EXAMPLE: &str = "limit = { bytes = \"1MiB\", then = \"drop\" }";
-    let mut fields = Fields::of(problems, item, "`limit`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`limit`", EXAMPLE)?;
     let bytes = fields.field("bytes", |i| bytes(problems, i));
     if !bytes.is_present() {
         fields.missing(problems, "bytes", "bytes = \"1MiB\"");

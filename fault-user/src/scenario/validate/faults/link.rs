@@ -6,7 +6,6 @@ use std::time::Duration;
 use fault_common::fate::Sample;
 
 use super::files;
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Rate, Replay, Trace};
 use crate::scenario::quantities::{self, MAX_DELAY};
@@ -24,7 +23,7 @@ const PACKET: u64 = 1500;
 pub fn rate(problems: &mut Problems, item: Item<'_>) -> Option<Rate> {
     const EXAMPLE: &str = "rate = { rate = \"2mbit\", queue = \"64KiB\" }";
     let rate = if let Value::Table(_) = item.node.value {
-        let mut fields = Fields::of(problems, item, "`rate`", Scope::Inner, EXAMPLE)?;
+        let mut fields = Fields::of(problems, item, "`rate`", EXAMPLE)?;
         let rate = fields.field("rate", |i| quantities::rate(problems, i));
         if !rate.is_present() {
             fields.missing(problems, "rate", "rate = \"2mbit\"");
@@ -85,7 +84,7 @@ enum Format {
 pub fn trace(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<Trace> {
     const EXAMPLE: &str = "trace = { file = \"lte.trace\", format = \"mahimahi\" }";
     const FORMATS: [(&str, Format); 2] = [("mahimahi", Format::Mahimahi), ("csv", Format::Csv)];
-    let mut fields = Fields::of(problems, item, "`trace`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`trace`", EXAMPLE)?;
     let format = fields.field("format", |i| values::choice(problems, i, &FORMATS));
     if !format.is_present() {
         fields.missing(problems, "format", "format = \"mahimahi\"");

@@ -2,7 +2,6 @@
 
 use fault_common::rule::NTH_LEN;
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::Loss;
 use crate::scenario::quantities::{probability, probability_or_table, share};
@@ -25,7 +24,7 @@ pub fn read(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
     if !matches!(item.node.value, Value::Table(_)) {
         return probability_or_table(problems, item).map(Loss::Random);
     }
-    let mut fields = Fields::of(problems, item, "`drop`", Scope::Inner, "drop = { every = 10 }")?;
+    let mut fields = Fields::of(problems, item, "`drop`", "drop = { every = 10 }")?;
     let models = fields.present(&MODELS);
     match models.as_slice() {
         [] => {
@@ -56,7 +55,7 @@ pub fn read(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
 
 fn burst(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
     const EXAMPLE: &str = "burst = { p = 0.01, len = 5 }";
-    let mut fields = Fields::of(problems, item, "`burst`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`burst`", EXAMPLE)?;
     let p = fields.field("p", |i| probability(problems, i));
     let len = fields.field("len", |i| burst_len(problems, i));
     for (key, example, there) in
@@ -81,7 +80,7 @@ fn burst_len(problems: &mut Problems, item: Item<'_>) -> Option<u32> {
 
 fn gilbert_elliott(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
     const EXAMPLE: &str = "gilbert_elliott = { p = 0.01, r = 0.3 }";
-    let mut fields = Fields::of(problems, item, "`gilbert_elliott`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`gilbert_elliott`", EXAMPLE)?;
     let [p, r, good, bad] =
         ["p", "r", "good", "bad"].map(|key| fields.field(key, |i| share(problems, i)));
     for (key, example, there) in
@@ -116,7 +115,7 @@ fn gilbert_elliott(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
 /// Defaults as netem's (tc-netem(8)): with `p13` alone it is plain loss.
 fn markov(problems: &mut Problems, item: Item<'_>) -> Option<Loss> {
     const EXAMPLE: &str = "markov = { p13 = 0.01, p31 = 0.3, p32 = 0.1, p23 = 0.2, p14 = 0.001 }";
-    let mut fields = Fields::of(problems, item, "`markov`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`markov`", EXAMPLE)?;
     let [p13, p31, p32, p23, p14] =
         ["p13", "p31", "p32", "p23", "p14"].map(|key| fields.field(key, |i| share(problems, i)));
     if !p13.is_present() {

@@ -12,7 +12,6 @@ mod stack;
 mod when;
 
 use super::{Context, line};
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{DirectionSpec, Fault, FaultSpec, FlowId, When};
 use crate::scenario::quantities;
@@ -63,7 +62,7 @@ pub fn read(cx: &mut Context<'_>, item: Item<'_>) -> Option<Vec<FaultSpec>> {
 }
 
 fn fault<'t>(cx: &mut Context<'_>, item: Item<'t>) -> Option<stack::Placed<'t>> {
-    let mut fields = Fields::of(&mut cx.problems, item, "a fault", Scope::Fault, EXAMPLE)?;
+    let mut fields = Fields::of(&mut cx.problems, item, "a fault", EXAMPLE)?;
     let flow = fields.field("flow", |i| cx.flows.resolve(&mut cx.problems, i));
     let problems = &mut cx.problems;
     if !flow.is_present() {

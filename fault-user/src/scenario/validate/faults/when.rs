@@ -1,6 +1,5 @@
 //! `when` and `pulse`: which packets a fault means, and at which times.
 
-use crate::scenario::availability::Scope;
 use crate::scenario::diagnostic::Problem;
 use crate::scenario::model::{Pulse, Segment, When};
 use crate::scenario::quantities::{MAX_PACKET, range};
@@ -25,7 +24,7 @@ const MIN_PACKET: u64 = 28;
 /// Reads the value of `when`.
 pub fn when(problems: &mut Problems, item: Item<'_>) -> Option<When> {
     const EXAMPLE: &str = "when = { tcp = \"data\" }";
-    let mut fields = Fields::of(problems, item, "`when`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`when`", EXAMPLE)?;
     let segment = fields.field("tcp", |i| values::choice(problems, i, &SEGMENTS));
     let size = fields.field("size", |i| size(problems, i));
     let stream = fields.field("stream", |i| range(problems, i, u64::MAX, true));
@@ -90,7 +89,7 @@ fn only_true(problems: &mut Problems, item: Item<'_>) -> Option<bool> {
 /// Reads the value of `pulse`.
 pub fn pulse(problems: &mut Problems, item: Item<'_>) -> Option<Pulse> {
     const EXAMPLE: &str = "pulse = { on = \"1s\", off = \"4s\" }";
-    let mut fields = Fields::of(problems, item, "`pulse`", Scope::Inner, EXAMPLE)?;
+    let mut fields = Fields::of(problems, item, "`pulse`", EXAMPLE)?;
     let [on, off] =
         ["on", "off"].map(|key| fields.field(key, |i| values::positive_duration(problems, i)));
     for (key, example, there) in
