@@ -10,6 +10,7 @@ use crate::rule::{
 
 /// What a decision may look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct Facts {
     /// Seed of the run.
     pub seed: u64,
@@ -105,8 +106,9 @@ pub fn decide_rule(rule: &Rule, facts: &Facts, seen: u64) -> bool {
     decide_kind(rule.kind, rule, facts, seen)
 }
 
+/// The same for a rule of that `kind`, whatever it says itself; one that does not mean the packet has none.
 #[inline(always)]
-fn decide_kind(kind: u32, rule: &Rule, facts: &Facts, seen: u64) -> bool {
+pub fn decide_kind(kind: u32, rule: &Rule, facts: &Facts, seen: u64) -> bool {
     let last = seen + facts.segs as u64;
     match kind {
         LOSS_RANDOM if rule.p32 >= P_ALWAYS => true,
@@ -143,7 +145,18 @@ fn listed(rule: &Rule, seen: u64, last: u64) -> bool {
 /// wire packets the rule at an index has judged before (asked once, for each rule that counts
 /// and that the packet reaches).
 #[inline(always)]
-pub fn decide(chain: &Chain, facts: &Facts, mut seen: impl FnMut(u32, &Rule) -> u64) -> Fate {
+pub fn decide(chain: &Chain, facts: &Facts, seen: impl FnMut(u32, &Rule) -> u64) -> Fate {
+    decide_by(chain, facts, seen, decide_kind)
+}
+
+/// The same, with [`decide_kind`] called in some other way.
+#[inline(always)]
+pub fn decide_by(
+    chain: &Chain,
+    facts: &Facts,
+    mut seen: impl FnMut(u32, &Rule) -> u64,
+    acts: impl Fn(u32, &Rule, &Facts, u64) -> bool,
+) -> Fate {
     let mut i = 0;
     while i < CHAIN_LEN {
         if i as u32 >= chain.len {
@@ -152,7 +165,7 @@ pub fn decide(chain: &Chain, facts: &Facts, mut seen: impl FnMut(u32, &Rule) -> 
         let rule = &chain.rules[i];
         let kind = rule.kind * means(rule, facts);
         let before = if needs_ordinal(kind) { seen(i as u32, rule) } else { 0 };
-        if decide_kind(kind, rule, facts, before) {
+        if acts(kind, rule, facts, before) {
             return Fate::Drop(i as u32);
         }
         i += 1;

@@ -2,6 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
+use fault_common::decide::Facts as Asked;
 use fault_common::event::tcp;
 use fault_common::table::{Addr, Tuple, v4};
 
@@ -51,6 +52,8 @@ pub struct Facts {
     pub pos: u32,
     /// The attempt, or the number of wire packets before it.
     pub draw: u32,
+    /// What the decision is made from.
+    pub asked: Asked,
 }
 
 /// Ports of a packet, read the cheap way.
@@ -300,6 +303,15 @@ impl Facts {
         judged: 0,
         pos: 0,
         draw: 0,
+        asked: Asked {
+            seed: 0,
+            flow: 0,
+            nth: 0,
+            pos: 0,
+            attempt: 0,
+            segs: 0,
+            classes: 0,
+        },
     };
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use fault_common::table::MarkerSet;
 
 use super::error::KernelError;
 use super::hooks::Network;
-use super::load::{HELLO_PROGRAMS, load_packet_programs, packet_programs, typed};
+use super::load::{HELLO_PROGRAMS, load_output_filter, load_packet_programs, packet_programs, typed};
 use super::{Kernel, Tier};
 use crate::netns::Netns;
 
@@ -148,6 +148,7 @@ impl Kernel {
         markers: &MarkerSet,
     ) -> Result<(), KernelError> {
         self.write_markers(cookie, markers)?;
+        load_output_filter(&mut self.ebpf)?;
         let p: &mut SocketFilter = typed(&mut self.ebpf, "output_marker")?;
         p.attach(stream).map_err(|e| KernelError::program("output_marker", &e))
     }

@@ -8,7 +8,7 @@ use aya::programs::{
 use aya::{Btf, Ebpf, EbpfLoader};
 use fault_common::layout::ABI_VERSION;
 use fault_common::line::TAGS;
-use fault_common::table::{SEL_HELLO, Selector};
+use fault_common::table::{SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_HELLO, Selector};
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks, Network};
@@ -111,6 +111,10 @@ impl Kernel {
                 program.load().map_err(|e| KernelError::program(name, &e))?;
             }
         }
+        let markers = setup.selectors.iter().any(waits_for_marker);
+        if markers {
+            load_output_filter(&mut ebpf)?;
+        }
         let control = ebpf
             .take_map("CONTROL")
             .ok_or(KernelError::Object { what: "without the map CONTROL" })?;
@@ -125,6 +129,7 @@ impl Kernel {
             rules: setup.rules.max(1),
             datagrams,
             hellos,
+            markers,
             hooks: Hooks::new(setup.hook),
             tier: None,
             line: None,
@@ -220,9 +225,7 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         program.load().map_err(|e| KernelError::program(name, &e))?;
     }
     let program: &mut SockOps = typed(ebpf, "socket_state")?;
-    program.load().map_err(|e| KernelError::program("socket_state", &e))?;
-    let program: &mut SocketFilter = typed(ebpf, "output_marker")?;
-    program.load().map_err(|e| KernelError::program("output_marker", &e))
+    program.load().map_err(|e| KernelError::program("socket_state", &e))
 }
 
 /// The packet programs, egress first: those for interfaces with an Ethernet header, or without.
@@ -255,6 +258,16 @@ pub(super) fn load_packet_programs(
     Ok(())
 }
 
+/// The program that looks for texts in what apps write. The verifier walks each byte that it may look at, so it is
+/// loaded, once, where a flow waits for a text.
+pub(super) fn load_output_filter(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let program: &mut SocketFilter = typed(ebpf, "output_marker")?;
+    if program.fd().is_err() {
+        program.load().map_err(|e| KernelError::program("output_marker", &e))?;
+    }
+    Ok(())
+}
+
 fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {
     let program: &mut SchedClassifier = typed(ebpf, name)?;
     program.load().map_err(|e| KernelError::program(name, &e))
@@ -262,6 +275,10 @@ fn load_classifier(ebpf: &mut Ebpf, name: &str) -> Result<(), KernelError> {
 
 fn waits_for_hello(selector: &Selector) -> bool {
     selector.flags & SEL_HELLO != 0
+}
+
+fn waits_for_marker(selector: &Selector) -> bool {
+    selector.flags & (SEL_AFTER_PROCESS | SEL_AFTER_THREAD) != 0
 }
 
 fn wants_datagrams(selector: &Selector) -> bool {

@@ -96,6 +96,8 @@ pub struct Kernel {
     datagrams: bool,
     /// Whether flows wait for what sockets say first.
     hellos: bool,
+    /// Whether flows wait for a text in what an app writes.
+    markers: bool,
     hooks: Hooks,
     tier: Option<Tier>,
     /// Interface of the delay line, and the program on it.

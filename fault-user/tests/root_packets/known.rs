@@ -3,12 +3,15 @@
 use std::time::Instant;
 
 use fault_common::stats::Global;
+use fault_common::table::{SEL_AFTER_PROCESS, Selector};
 use fault_user::kernel::{Kernel, KernelError, Setup, Tier};
 
-use crate::rig::setup;
+use crate::rig::{selector, setup};
 
 fn loaded(tier: Tier, offsets: &[(&'static str, u32)], found: bool) -> Kernel {
-    let setup = Setup { offsets: offsets.to_vec(), ..setup(1) };
+    // One that waits for a text, or the program that reads who the current thread is has no use.
+    let selector = Selector { flags: SEL_AFTER_PROCESS, ..selector() };
+    let setup = Setup { offsets: offsets.to_vec(), selectors: vec![selector], ..setup(1) };
     let mut kernel = Kernel::load(&setup).unwrap();
     kernel.attach_evidence(Some(tier)).unwrap();
     if found {

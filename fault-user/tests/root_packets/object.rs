@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use ::object::elf::SHF_EXECINSTR;
 use ::object::{File, Object, ObjectSection, ObjectSymbol, SectionFlags};
 use fault_common::layout::ABI_VERSION;
-use fault_common::table::{ANY_APP, Selector};
 use fault_user::kernel::testing;
 use fault_user::kernel::{Kernel, Setup};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
-use crate::rig::setup;
+use crate::rig::{selector, setup};
 
 /// Opcode of a 64-bit atomic operation (BPF_STX | BPF_DW | BPF_ATOMIC).
 const ATOMIC: u8 = 0xdb;
@@ -136,19 +135,5 @@ fn overriding_one_value_leaves_the_others_alone() {
         for (name, (_, initial)) in globals.iter().filter(|(name, _)| name.starts_with("OFF_")) {
             assert_ne!(is(name), *initial, "{name} was not set");
         }
-    }
-}
-
-fn selector() -> Selector {
-    Selector {
-        app: ANY_APP,
-        flow: 0,
-        flags: 0,
-        nth: 1,
-        max_flows: 1,
-        proto: 6,
-        share: 0,
-        excluded: 0,
-        _pad: 0,
     }
 }

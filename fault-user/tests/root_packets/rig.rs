@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fault_common::event::{Event, NO_FLOW};
 use fault_common::rule::{Chain, Direction, P_ALWAYS, Rule};
 use fault_common::stats::Global;
-use fault_common::table::{LastSegment, SocketEntry, Tuple};
+use fault_common::table::{ANY_APP, LastSegment, Selector, SocketEntry, Tuple};
 use fault_user::addr;
 use fault_user::kernel::testing::{TestContext, TestVerdict};
 use fault_user::kernel::{Kernel, Setup};
@@ -21,6 +21,21 @@ pub const RULES: u32 = 256;
 /// A setup for packet tests: no controller, so no lease.
 pub fn setup(seed: u64) -> Setup {
     Setup { seed, rules: RULES, slots: 16, leased: false, ..Setup::default() }
+}
+
+/// A selector for one TCP connection of any app.
+pub fn selector() -> Selector {
+    Selector {
+        app: ANY_APP,
+        flow: 0,
+        flags: 0,
+        nth: 1,
+        max_flows: 1,
+        proto: 6,
+        share: 0,
+        excluded: 0,
+        _pad: 0,
+    }
 }
 
 /// Both sides of the comparison.

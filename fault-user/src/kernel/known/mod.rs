@@ -13,7 +13,7 @@ use fault_common::table::{
 
 use super::Kernel;
 use super::error::KernelError;
-use super::load::typed;
+use super::load::{load_output_filter, typed};
 use crate::addr;
 use pair::{Output, Pair, Said};
 
@@ -35,14 +35,26 @@ impl Kernel {
         let pair = Pair::open().map_err(KernelError::map("make a TCP connection of its own"))?;
         self.register_known(&pair)?;
         let said = pair.use_up(&SENDS).map_err(KernelError::map("use a connection of its own"));
-        let watched = said.and_then(|said| Ok((said, self.watch_known_output()?)));
+        // Only these two kinds of programs read who the current thread is from its task.
+        let children = typed::<BtfTracePoint>(&mut self.ebpf, "child_forked")?.fd().is_ok();
+        let tasks = self.markers || children;
+        let watched = said.and_then(|said| {
+            if tasks {
+                self.watch_known_output()?;
+            }
+            Ok(said)
+        });
         let mut ring = self.event_ring()?;
         let events = read(&mut ring);
         self.ring = Some(ring);
         self.forget_known(&pair, &events)?;
-        let (said, ()) = watched?;
+        let said = watched?;
         let closes = typed::<BtfTracePoint>(&mut self.ebpf, "found_state")?.fd().is_ok();
-        agree(&events, pair.cookie(), &said, closes).map_err(|what| KernelError::Layout { what })
+        let cookie = pair.cookie();
+        agree_on_sends(&events, cookie, &said)
+            .and_then(|()| if closes { agree_on_end(&events, cookie, &said) } else { Ok(()) })
+            .and_then(|()| if tasks { agree_on_writer(&events, cookie) } else { Ok(()) })
+            .map_err(|what| KernelError::Layout { what })
     }
 
     /// Its sends are told of as if it were an app's.
@@ -102,6 +114,7 @@ impl Kernel {
         let mut set = MarkerSet::EMPTY;
         set.markers[0] = MarkerEntry::new(MARK.as_bytes(), SELECTOR);
         self.write_markers(output.cookie(), &set)?;
+        load_output_filter(&mut self.ebpf)?;
         let filter: &mut SocketFilter = typed(&mut self.ebpf, "output_marker")?;
         filter.attach(output.ours()).map_err(|e| KernelError::program("output_marker", &e))?;
         output.write(MARK).map_err(KernelError::map("write into an output stream of its own"))?;
@@ -124,10 +137,13 @@ fn read(ring: &mut RingBuf<MapData>) -> Vec<Event> {
     events
 }
 
+fn of(events: &[Event], cookie: u64, kind: u8) -> impl Iterator<Item = &Event> {
+    events.iter().filter(move |e| e.kind == kind && e.cookie == cookie)
+}
+
 /// Compares; what differs, if anything does.
-fn agree(events: &[Event], cookie: u64, said: &Said, closes: bool) -> Result<(), String> {
-    let of = |kind| events.iter().filter(move |e| e.kind == kind && e.cookie == cookie);
-    let sends: Vec<(i32, u32)> = of(KIND_SEND).map(|e| (e.ret, e.seq)).collect();
+fn agree_on_sends(events: &[Event], cookie: u64, said: &Said) -> Result<(), String> {
+    let sends: Vec<(i32, u32)> = of(events, cookie, KIND_SEND).map(|e| (e.ret, e.seq)).collect();
     let lengths = SENDS.map(|n| n as i32);
     let should: Vec<(i32, u32)> = lengths.into_iter().zip(said.write_seq).collect();
     if sends != should {
@@ -135,19 +151,26 @@ fn agree(events: &[Event], cookie: u64, said: &Said, closes: bool) -> Result<(),
             "of its sends they tell {sends:?} (bytes, write_seq), and it has made {should:?}"
         ));
     }
-    if closes {
-        let ends: Vec<[u32; 3]> = of(KIND_CLOSED).map(|e| [e.seq, e.ack, e.retrans]).collect();
-        let should = [said.write_seq[1], said.write_seq[1], said.retransmits];
-        if ends != [should] {
-            return Err(format!(
-                "of its end they tell {ends:?} (snd_nxt, snd_una, total_retrans), and it was {should:?}"
-            ));
-        }
+    Ok(())
+}
+
+fn agree_on_end(events: &[Event], cookie: u64, said: &Said) -> Result<(), String> {
+    let ends = of(events, cookie, KIND_CLOSED).map(|e| [e.seq, e.ack, e.retrans]);
+    let ends: Vec<[u32; 3]> = ends.collect();
+    let should = [said.write_seq[1], said.write_seq[1], said.retransmits];
+    if ends != [should] {
+        return Err(format!(
+            "of its end they tell {ends:?} (snd_nxt, snd_una, total_retrans), and it was {should:?}"
+        ));
     }
-    // The same thread did both; what the helper says is certain.
-    let sender = of(KIND_SEND).next().map(|e| e.pid_tgid);
-    let writers: Vec<u64> =
-        events.iter().filter(|e| e.kind == KIND_MARKER).map(|e| e.pid_tgid).collect();
+    Ok(())
+}
+
+/// The same thread did both; what the helper says is certain.
+fn agree_on_writer(events: &[Event], cookie: u64) -> Result<(), String> {
+    let sender = of(events, cookie, KIND_SEND).next().map(|e| e.pid_tgid);
+    let writers = events.iter().filter(|e| e.kind == KIND_MARKER).map(|e| e.pid_tgid);
+    let writers: Vec<u64> = writers.collect();
     if sender.is_none_or(|sender| writers != [sender]) {
         return Err(format!(
             "they take {writers:x?} for the thread that wrote a line, and it was {sender:x?} (tgid, pid)"
