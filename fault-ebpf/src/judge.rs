@@ -2,6 +2,8 @@
 //! `decide`, exact counters.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
 use fault_common::decide::{self, Facts, Fate};
 use fault_common::event::{self, NO_FLOW, NO_RULE, tcp};
 use fault_common::rule::{CHAIN_LEN, Chain, Direction, MAX_FLOWS, Rule, VIA_HOOK, chain_index};
@@ -26,6 +28,11 @@ pub struct Judgement {
     /// Id of the rule that dropped or stalled it, or [`NO_RULE`].
     pub rule: u32,
 }
+
+/// What a decision is made from. In a map and not on the stack: a global function is given memory of which each byte
+/// is written, and Linux 6.1 does not take the padding of a struct for that.
+#[map]
+static ASKED: PerCpuArray<Facts> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where it goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,9 +164,11 @@ fn apply(
     let key = attempt_key(socket.slot, owned, dir, placed);
     let chance = chain.chance != 0;
     let classes = decide::classes(owned.facts.is_tcp(), owned.facts.flags, owned.facts.payload > 0);
-    // In the map and not on the stack: a global function is given memory of which each byte is written, and Linux 6.1
-    // does not take a struct's padding for that.
-    owned.facts.asked = Facts {
+    let pass = Judgement { verdict: Verdict::Pass, bank: NO_BANK, stalled: false, rule: NO_RULE };
+    let Some(asked) = ASKED.get_ptr_mut(0) else { return pass };
+    // SAFETY: this CPU's value, and this packet's alone (see `parse::Facts`).
+    let facts = unsafe { &mut *asked };
+    *facts = Facts {
         seed: SEED.load(),
         flow: socket.flow,
         nth: socket.nth,
@@ -169,9 +178,9 @@ fn apply(
         classes,
     };
     let slot = socket.slot;
-    note(owned, chain, epoch, socket.nth, owned.facts.asked.attempt);
-    let parse::Facts { asked: facts, draw, scratch, .. } = &mut *owned.facts;
+    note(owned, chain, epoch, socket.nth, facts.attempt);
     let facts = &*facts;
+    let parse::Facts { draw, scratch, .. } = &mut *owned.facts;
     let count = |_, rule: &Rule| {
         let before = seen(slot, rule, segs);
         *draw = before as u32;

@@ -2,7 +2,6 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use fault_common::decide::Facts as Asked;
 use fault_common::event::tcp;
 use fault_common::table::{Addr, Tuple, v4};
 
@@ -52,8 +51,6 @@ pub struct Facts {
     pub pos: u32,
     /// The attempt, or the number of wire packets before it.
     pub draw: u32,
-    /// What the decision is made from.
-    pub asked: Asked,
 }
 
 /// Ports of a packet, read the cheap way.
@@ -303,15 +300,6 @@ impl Facts {
         judged: 0,
         pos: 0,
         draw: 0,
-        asked: Asked {
-            seed: 0,
-            flow: 0,
-            nth: 0,
-            pos: 0,
-            attempt: 0,
-            segs: 0,
-            classes: 0,
-        },
     };
 
     #[inline(always)]

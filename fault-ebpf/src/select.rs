@@ -44,10 +44,6 @@ pub struct Picked {
     pub awaited: bool,
 }
 
-impl Picked {
-    const NOBODY: Self = Self { flow: NO_FLOW, nth: 0, role: 0, later: 0, awaited: false };
-}
-
 /// Finds the first selector that takes the connection. All selectors count it, taken or not.
 #[inline(always)]
 pub fn pick(connect: &Connect) -> Picked {
@@ -62,41 +58,79 @@ pub fn pick_by_hello(connect: &Connect) -> Picked {
 
 #[inline(always)]
 fn pick_among(connect: &Connect, moment: u32) -> Picked {
-    let fulfilled = fulfilled(connect);
-    let mut picked = Picked::NOBODY;
+    let mut asked = Asked {
+        fulfilled: fulfilled(connect),
+        pid_tgid: connect.pid_tgid,
+        later: 0,
+        moment,
+        flow: NO_FLOW,
+        nth: 0,
+        role: 0,
+        awaited: 0,
+        _pad: 0,
+    };
     let n = SELECTORS_LEN.load();
     for i in 0..MAX_SELECTORS {
-        if i >= n {
+        if i >= n || ask(i, &mut asked) == 0 {
             break;
-        }
-        let (Some(selector), Some(state)) = (SELECTORS.get(i), SELECTOR_STATE.get_ptr_mut(i))
-        else {
-            break;
-        };
-        if (fulfilled >> i) & 1 == 0 {
-            continue;
-        }
-        if field(&selector.flags) & SEL_HELLO != moment {
-            picked.awaited = true;
-            continue;
-        }
-        if fulfilled & wide(&selector.excluded) != 0 {
-            continue;
-        }
-        if field(&selector.flags) & SEL_LATE != 0 {
-            picked.later |= fulfilled & (counts(i) | fits(i));
-        }
-        // SAFETY: a live map value; `opened` is its first field.
-        let nth = (unsafe { atomic::fetch_add(&raw mut (*state).opened, 1) }) as u32 + 1;
-        if picked.role == 0
-            && (fulfilled >> (i + 16)) & 1 != 0
-            && takes(i, selector, nth, connect.pid_tgid)
-            && enter(i, selector, state)
-        {
-            picked = Picked { flow: selector.flow, nth, role: i + 1, ..picked };
         }
     }
-    picked
+    let Asked { flow, nth, role, later, awaited, .. } = asked;
+    Picked { flow, nth, role, later, awaited: awaited != 0 }
+}
+
+/// A connection on its way past the selectors, and what they have made of it. Without padding: to a global function
+/// each byte of it has to be written.
+#[repr(C)]
+pub struct Asked {
+    fulfilled: u64,
+    pid_tgid: u64,
+    later: u64,
+    moment: u32,
+    flow: u32,
+    nth: u32,
+    role: u32,
+    awaited: u32,
+    _pad: u32,
+}
+
+/// Asks one selector; 0 if there is none at `i`. Global to the verifier (see `judge::rule_acts`), which would walk it once
+/// for each of them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask(i: u32, asked: *mut Asked) -> u32 {
+    if asked.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the verifier has held the caller to memory of this size.
+    let asked = unsafe { &mut *asked };
+    let (Some(selector), Some(state)) = (SELECTORS.get(i), SELECTOR_STATE.get_ptr_mut(i)) else {
+        return 0;
+    };
+    let fulfilled = asked.fulfilled;
+    if (fulfilled >> (i & 15)) & 1 == 0 {
+        return 1;
+    }
+    if field(&selector.flags) & SEL_HELLO != asked.moment {
+        asked.awaited = 1;
+        return 1;
+    }
+    if fulfilled & wide(&selector.excluded) != 0 {
+        return 1;
+    }
+    if field(&selector.flags) & SEL_LATE != 0 {
+        asked.later |= fulfilled & (counts(i & 15) | fits(i & 15));
+    }
+    // SAFETY: a live map value; `opened` is its first field.
+    let nth = (unsafe { atomic::fetch_add(&raw mut (*state).opened, 1) }) as u32 + 1;
+    if asked.role == 0
+        && (fulfilled >> ((i & 15) + 16)) & 1 != 0
+        && takes(i, selector, nth, asked.pid_tgid)
+        && enter(i, selector, state)
+    {
+        (asked.flow, asked.nth, asked.role) = (selector.flow, nth, i + 1);
+    }
+    1
 }
 
 /// The conditions that hold for it.

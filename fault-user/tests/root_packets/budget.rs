@@ -1,4 +1,4 @@
-//! What the verifier walks. It gives up at 1 000 000 instructions; half of that leaves room for
+//! What the verifier walks. It gives up at 1 000 000 instructions; a quarter of that leaves room for
 //! kernels that prune less than this one.
 
 use fault_common::table::{MAX_SELECTORS, SEL_AFTER_PROCESS, SEL_HELLO};
@@ -6,10 +6,10 @@ use fault_user::kernel::{Kernel, Setup};
 
 use crate::rig::{selector, setup};
 
-const BOUND: u32 = 500_000;
+const BOUND: u32 = 250_000;
 
 #[test]
-fn each_program_is_verified_within_half_of_the_limit() {
+fn each_program_is_verified_within_a_quarter_of_the_limit() {
     // The number of selectors is a constant to the verifier: it walks the loop that often.
     let mut selectors = vec![selector(); MAX_SELECTORS as usize];
     // With one, the programs for UDP are loaded.
