@@ -11,7 +11,9 @@ use fault_common::table::MarkerSet;
 
 use super::error::KernelError;
 use super::hooks::Network;
-use super::load::{HELLO_PROGRAMS, load_output_filter, load_packet_programs, packet_programs, typed};
+use super::load::{
+    HELLO_PROGRAMS, load_output_filter, load_packet_programs, packet_programs, typed,
+};
 use super::{Kernel, Tier};
 use crate::netns::Netns;
 
