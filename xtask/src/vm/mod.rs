@@ -13,7 +13,7 @@ mod release;
 mod selftest;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -149,6 +149,8 @@ struct Host<'a> {
     programs: &'a payload::Programs<'a>,
     dir: PathBuf,
     drive: Drive,
+    /// Held as long as its image and its console are in use.
+    _lock: File,
 }
 
 /// A guest that is ready to start.
@@ -163,10 +165,29 @@ struct Guest {
 
 type Results<'a> = Vec<(&'a Guest, Result<Outcome>)>;
 
+/// Keeps a second `vm-test` from writing the image and the console that a guest of this one uses.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another vm-test uses {}: wait for its end, or run this one in another checkout",
+            dir.display()
+        ),
+        Err(TryLockError::Error(e)) => {
+            Err(e).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
 impl<'a> Host<'a> {
     fn new(line: Line, programs: &'a payload::Programs<'a>, drive: Drive) -> Result<Self> {
         let dir = cargo::target_dir()?.join("vm").join(line.version);
-        Ok(Self { line, kernel: packages::kernel(line, &dir)?, programs, dir, drive })
+        let lock = lock(&dir)?;
+        let kernel = packages::kernel(line, &dir)?;
+        Ok(Self { line, kernel, programs, dir, drive, _lock: lock })
     }
 
     /// Makes the initramfs for this work.
