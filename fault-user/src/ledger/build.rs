@@ -47,6 +47,10 @@ impl Sockets {
         self.by_cookie.values()
     }
 
+    pub(crate) fn get(&self, cookie: u64) -> Option<&Growing> {
+        self.by_cookie.get(&cookie)
+    }
+
     pub(crate) fn get_mut(&mut self, cookie: u64) -> Option<&mut Growing> {
         self.by_cookie.get_mut(&cookie)
     }

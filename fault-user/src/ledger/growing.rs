@@ -49,6 +49,12 @@ impl Growing {
         self.law.broken.clone()
     }
 
+    /// Send calls and packets in the record.
+    pub(crate) fn held(&self) -> usize {
+        let flow = self.flow();
+        flow.sends.len() + flow.tx.len() + flow.acks.len() + flow.lost_rx.len()
+    }
+
     /// Keeps an event until [`Growing::advance`].
     pub(crate) fn push(&mut self, entry: Entry) {
         self.waiting.push(entry);

@@ -15,5 +15,6 @@ pub mod heads;
 mod law;
 pub mod lines;
 mod replay;
+pub mod spool;
 pub mod store;
 pub mod stream;
