@@ -90,7 +90,9 @@ impl Settler {
     /// `flows` are all of the run; what they have sent does not matter yet.
     pub(crate) fn new(facts: Facts, flows: &[FlowRecord], most_lost: usize) -> Self {
         let mut apps: BTreeMap<u32, App> = BTreeMap::new();
-        flows.iter().for_each(|f| drop(apps.entry(f.app).or_default()));
+        for flow in flows {
+            apps.entry(flow.app).or_default();
+        }
         Self {
             sockets: names::sockets(flows, &facts.names),
             facts,
