@@ -5,6 +5,7 @@
 //! finds the same.
 
 use std::collections::BTreeMap;
+use std::io::BufRead;
 use std::ops::Range;
 
 use crate::correlate::{Cut, Facts, Settler};
@@ -12,8 +13,39 @@ use crate::ledger::build::Sockets;
 use crate::ledger::entry::Entry;
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::heads::Heads;
+use crate::ledger::lines::Line;
+use crate::ledger::store::{ReadError, Reader, Record};
 use crate::outcome::AppMessage;
+use crate::report::kept::SENDS;
 use crate::report::model::SendReport;
+
+/// How many sends a report holds of a run that is judged with `held` records at a time.
+pub fn sends(held: usize) -> usize {
+    SENDS.min(held / 4)
+}
+
+/// Gives all records of a file to `history`; `each` sees every event.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn replay<R: BufRead>(
+    reader: &mut Reader<R>,
+    mut history: History,
+    watch: &mut dyn Watch,
+    mut each: impl FnMut(&Entry),
+) -> Result<Rest, ReadError> {
+    while let Some(record) = reader.next()? {
+        match record {
+            Record::Entry(entry) => {
+                each(&entry);
+                history.entry(entry, watch);
+            }
+            Record::Line(Line::Message(message)) => history.message(message, watch),
+            Record::Line(Line::Armed(_) | Line::End(_)) => {}
+        }
+    }
+    Ok(history.finish(watch))
+}
 
 /// Records (events, and lines of apps) that are held at most, unless more of them are undecided: each takes some
 /// 0.5 KB while it is judged.

@@ -135,7 +135,8 @@ pub struct Account {
 }
 
 impl Account {
-    fn of(flow: &FlowRecord) -> Self {
+    /// That of a record that is held whole.
+    pub fn of(flow: &FlowRecord) -> Self {
         let mut law = Law::default();
         law.take(flow.proto, &flow.tx, &flow.acks);
         let mut told = BTreeMap::new();

@@ -2,7 +2,9 @@
 #![expect(missing_docs, reason = "fields and variants whose name says it all")]
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -277,20 +279,19 @@ pub enum ReadError {
 /// # Errors
 /// A [`ReadError`]; a last line without an end is no error but `truncated`.
 pub fn read(input: impl BufRead) -> Result<Events, ReadError> {
-    let mut reader = Reader::new(input)?;
-    let mut events = Events {
-        header: reader.header().clone(),
-        entries: Vec::new(),
-        armed: Vec::new(),
-        messages: Vec::new(),
-        end: None,
-        truncated: false,
-    };
-    while let Some(record) = reader.next()? {
-        events.take(record);
-    }
-    events.truncated = reader.truncated();
-    Ok(events)
+    Reader::new(input)?.all()
+}
+
+/// Opens a file of events; what ends in `.zst` is decompressed.
+///
+/// # Errors
+/// What the system says.
+pub fn input(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let file = File::open(path)?;
+    Ok(match path.extension().is_some_and(|x| x == "zst") {
+        true => Box::new(BufReader::with_capacity(1 << 18, zstd::Decoder::new(file)?)),
+        false => Box::new(BufReader::new(file)),
+    })
 }
 
 /// Reads `events.jsonl` line by line.
@@ -323,6 +324,26 @@ impl<R: BufRead> Reader<R> {
     /// Whether the last line, or the compressed stream, broke off: the run was killed while it wrote.
     pub fn truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// All that is left.
+    ///
+    /// # Errors
+    /// A [`ReadError`].
+    pub fn all(mut self) -> Result<Events, ReadError> {
+        let mut events = Events {
+            header: self.header.clone(),
+            entries: Vec::new(),
+            armed: Vec::new(),
+            messages: Vec::new(),
+            end: None,
+            truncated: false,
+        };
+        while let Some(record) = self.next()? {
+            events.take(record);
+        }
+        events.truncated = self.truncated;
+        Ok(events)
     }
 
     /// The next line; `None` after the last.

@@ -8,6 +8,7 @@ pub mod html;
 pub mod jepsen;
 pub mod json;
 pub mod junit;
+pub mod kept;
 pub mod model;
 #[cfg(test)]
 pub(crate) mod sample;

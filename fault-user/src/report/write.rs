@@ -14,6 +14,10 @@ const PAGE: &str = "report.html";
 const JUNIT: &str = "junit.xml";
 /// Every event of the run, below its directory.
 pub const EVENTS: &str = "events.jsonl";
+/// The same of a run that is longer than memory, or that is not over yet.
+pub const LONG_EVENTS: &str = "events.jsonl.zst";
+/// All sends of a run that has too many for its report.
+pub const SENDS: &str = "sends.jsonl.zst";
 /// The packets that faults touched, below its directory.
 pub const CAPTURE: &str = "dropped.pcapng";
 /// Directory of what the apps and the steps' commands wrote.
@@ -228,7 +232,9 @@ impl OutDir {
 
     /// Removes what a run writes while it goes on. Nothing else: the directory is the user's.
     fn remove_logs(&self) -> Result<(), Error> {
-        self.remove_if_there(&self.path.join(EVENTS))?;
+        for name in [EVENTS, LONG_EVENTS, SENDS] {
+            self.remove_if_there(&self.path.join(name))?;
+        }
         self.remove_if_there(&self.path.join(CAPTURE))?;
         let apps = self.path.join(APPS);
         let entries = match fs::read_dir(&apps) {
@@ -288,6 +294,12 @@ impl OutDir {
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Write { action, path: path.to_owned(), source }
+}
+
+/// Where the events of a run are.
+pub fn events(dir: &Path) -> PathBuf {
+    let long = dir.join(LONG_EVENTS);
+    if long.exists() { long } else { dir.join(EVENTS) }
 }
 
 /// Reads the report of a finished run.
