@@ -117,7 +117,8 @@ impl History {
     pub fn finish(mut self, watch: &mut dyn Watch) -> Rest {
         self.advance(self.end, watch);
         self.settler.settle(&mut self.sockets, None, &mut |send| watch.send(send));
-        let broken = self.sockets.iter().filter_map(|s| Some((s.flow().cookie, s.contradiction()?)));
+        let broken =
+            self.sockets.iter().filter_map(|s| Some((s.flow().cookie, s.contradiction()?)));
         Rest {
             broken: broken.collect(),
             flows: self.sockets.finish(),

@@ -10,12 +10,7 @@ use crate::correlate::names::Names;
 pub(super) const NAMED: usize = 20;
 
 /// What is said of a packet.
-pub fn comment(
-    packet: &Packet,
-    of: &Named,
-    names: &Names,
-    socket: Option<&str>,
-) -> String {
+pub fn comment(packet: &Packet, of: &Named, names: &Names, socket: Option<&str>) -> String {
     let mut lines = vec![format!("fate={}", packet.did.name())];
     for rule in &packet.rules {
         lines.push(format!("rule={}", names.rule(*rule)));

@@ -101,11 +101,7 @@ pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
 ///
 /// # Errors
 /// What the writer says.
-pub fn write_named<W: Write>(
-    out: W,
-    page: &Page<'_>,
-    named: &[Named],
-) -> Result<(), CaptureError> {
+pub fn write_named<W: Write>(out: W, page: &Page<'_>, named: &[Named]) -> Result<(), CaptureError> {
     let told = "packets as they came to the fault that touched them; segmentation offload makes some longer \
                 than the wire takes, checksum offload leaves checksums open";
     let options = vec![

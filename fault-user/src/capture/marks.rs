@@ -74,7 +74,8 @@ impl<'p> Marks<'p> {
 
     /// Gives the packets of a message its name.
     pub fn send(&mut self, send: &SendReport) {
-        let (Some(cookie), Some([from, to]), Some(id)) = (send.cookie, send.stream, &send.id) else {
+        let (Some(cookie), Some([from, to]), Some(id)) = (send.cookie, send.stream, &send.id)
+        else {
             return;
         };
         let (from, to) = (from as i64, to as i64);

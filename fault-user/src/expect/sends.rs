@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::tally::Class;
 use super::{Facts, Finding, ms, wanted};
+#[cfg(test)]
+use crate::report::model::SendReport;
 use crate::report::words;
 use crate::scenario::model::{AppId, Bounds};
 use crate::verdict::{Outcome, Verdict};
@@ -19,7 +21,8 @@ pub(super) fn verdict(
     app: Option<AppId>,
     bounds: Bounds,
 ) -> Finding {
-    let mut finding = counted(facts, app, |_| true, |c| c.verdict == verdict, (verdict.name(), bounds));
+    let mut finding =
+        counted(facts, app, |_| true, |c| c.verdict == verdict, (verdict.name(), bounds));
     let unknown = facts.sends.count(facts.name(app), |c| c.verdict == Verdict::Unknown);
     if verdict != Verdict::Unknown && unknown > 0 {
         // The count stands, but who reads it has to know that it may be too small.

@@ -26,8 +26,8 @@ use crate::line::tally::Tally;
 use crate::plan::Plan;
 use crate::report::OutDir;
 use crate::report::model::{
-    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, LostReport, Report,
-    RunResult, SCHEMA, StepReport,
+    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, LostReport,
+    Report, RunResult, SCHEMA, StepReport,
 };
 use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};

@@ -30,6 +30,8 @@ const RENEW: Duration = Duration::from_millis(500);
 /// How long sockets may take to close once their apps are gone. Orphans that retransmit into
 /// nothing would take minutes, and their verdict is known by then.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Lines that are taken in before a batch of events at most.
+const LINES: usize = 1024;
 /// How soon it is looked again whether the disk has caught up.
 const ROOM_AGAIN: Duration = Duration::from_millis(20);
 /// How long lines are waited for before a connection is looked at.
@@ -73,8 +75,19 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
     };
     if matches!(input, Input::Events(_)) && !state.late.is_empty() {
         catch_up(stage, state).await;
+    } else if matches!(input, Input::Events(_)) {
+        lines(stage, state);
     }
     input
+}
+
+/// Takes in lines that are there. A batch has thousands of events: lines that came one by one between batches
+/// would fall ever further behind those that they are about.
+fn lines(stage: &mut Stage, state: &mut State<'_>) {
+    for _ in 0..LINES {
+        let Ok(event) = stage.app_events.try_recv() else { return };
+        state.app_event(event, stage);
+    }
 }
 
 /// Takes in the lines written until now: a line comes before the connection that it announces,

@@ -297,6 +297,9 @@ impl<'a> State<'a> {
 
     /// Takes in events of the kernel.
     pub fn batch(&mut self, batch: &Batch, stage: &mut Stage) {
+        if let Some(reader) = &stage.events {
+            reader.took(batch);
+        }
         for raw in batch.iter() {
             match Entry::decode(raw) {
                 Ok(entry) => self.entry(entry, stage),

@@ -4,8 +4,8 @@
 //! a time, then knows from the start what only later events tell.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use fault_common::event::tcp;
 use fault_common::rule::Direction;
@@ -122,7 +122,14 @@ impl Lowest {
 
 impl Head {
     fn new(e: &Entry) -> Self {
-        Self { flow: empty(e), syn: None, sent: None, lowest: None, has_tx: false, told: BTreeMap::new() }
+        Self {
+            flow: empty(e),
+            syn: None,
+            sent: None,
+            lowest: None,
+            has_tx: false,
+            told: BTreeMap::new(),
+        }
     }
 
     fn note(&mut self, e: &Entry) {

@@ -82,7 +82,9 @@ impl Spool {
         self.to = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(done)) => done,
-            _ => Err(io::Error::other("the thread that writes events panicked; please report this")),
+            _ => {
+                Err(io::Error::other("the thread that writes events panicked; please report this"))
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use fault_user::history;
 use fault_user::experiment::{self, Options, Reach};
+use fault_user::history;
 use fault_user::report::model::{Report, RunResult};
 use fault_user::report::text::{self, Style};
 use fault_user::report::write::{self, Owner};

@@ -259,8 +259,7 @@ fn keep(
 ) -> Vec<(u64, Keep)> {
     let after = cut.map_or(u64::MAX, Cut::firm);
     let mut needed: Done = done.iter().map(|d| vec![false; d.len()]).collect();
-    let mut keeps: Vec<Keep> =
-        mine.iter().map(|_| Keep { after, ..Keep::default() }).collect();
+    let mut keeps: Vec<Keep> = mine.iter().map(|_| Keep { after, ..Keep::default() }).collect();
     let staying = claimed.iter().zip(judged).zip(stays).filter(|(_, stays)| **stays);
     for ((claimed, j), _) in staying {
         for claim in &claimed.claims {
@@ -268,9 +267,7 @@ fn keep(
             keeps[claim.flow].una_at(mine[claim.flow], j.message.t0);
         }
     }
-    for ((flow, done), (needed, keep)) in
-        mine.iter().zip(done).zip(needed.iter().zip(&mut keeps))
-    {
+    for ((flow, done), (needed, keep)) in mine.iter().zip(done).zip(needed.iter().zip(&mut keeps)) {
         for ((call, done), needed) in flow.sends.iter().zip(done.iter_mut()).zip(needed) {
             // A failed call that no message claims is nobody's.
             *done |= call.is_empty() && call.ts <= after && !needed;

@@ -79,8 +79,7 @@ impl Stretch {
     /// All of it, if it ends here.
     pub(super) fn ended<'a>(&self, flow: &'a FlowRecord, facts: &Facts) -> Attempt<'a> {
         let none = self.range.end..self.range.end;
-        let group =
-            Group { flow: 0, range: none, from: self.from, to: self.to, calls: (0, 0) };
+        let group = Group { flow: 0, range: none, from: self.from, to: self.to, calls: (0, 0) };
         let attempt = Attempt::of_group(flow, &group, facts);
         Attempt {
             range: self.range.clone(),
