@@ -17,4 +17,4 @@ mod view;
 pub mod words;
 pub mod write;
 
-pub use write::{OutDir, load};
+pub use write::{OutDir, load, load_whole};

@@ -6,7 +6,7 @@ use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use super::model::{Report, SCHEMA};
-use super::{html, json, junit};
+use super::{html, json, junit, kept};
 
 /// Name of the report in its directory.
 pub const REPORT: &str = "report.json";
@@ -323,6 +323,23 @@ pub fn load(dir: &Path) -> Result<Report, Error> {
         return Err(Error::Schema { path, found: version.schema });
     }
     serde_json::from_slice(&text).map_err(malformed)
+}
+
+/// The same with all of its sends, however many: each takes some 0.5 KB.
+///
+/// # Errors
+/// As [`load`]; the file with all sends cannot be read.
+pub fn load_whole(dir: &Path) -> Result<Report, Error> {
+    let mut report = load(dir)?;
+    if report.sends_omitted > 0 {
+        let path = dir.join(SENDS);
+        let sends = fs::File::open(&path).and_then(kept::read);
+        let sends = sends.and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        report.sends = sends.map_err(|source| Error::Read { path, source })?;
+        report.sends.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
+        report.sends_omitted = 0;
+    }
+    Ok(report)
 }
 
 #[cfg(test)]
