@@ -1,7 +1,7 @@
 """Very many sends in a row.
 
 Arguments: `sink PORT` reads and throws away what one connection brings; `send PORT COUNT EVERY [FILE]` sends COUNT
-messages of 100 bytes and says of every EVERYth that it was sent. With FILE it sends a quarter, waits until that
+messages of 100 bytes and says of every EVERYth that it was sent. With FILE it sends a twelfth, waits until that
 file is there, and then sends the rest.
 """
 
@@ -27,7 +27,7 @@ def send(port, count, every, gate):
     payload = b"x" * 100
     out = sys.stdout
     for number in range(count):
-        if gate and number == count // 4:
+        if gate and number == count // 12:
             print("waiting", flush=True)
             while not os.path.exists(gate):
                 time.sleep(0.01)
