@@ -10,6 +10,7 @@ pub mod correlate;
 pub mod expect;
 pub mod experiment;
 pub mod guard;
+pub mod history;
 pub mod kernel;
 pub mod ledger;
 pub mod line;

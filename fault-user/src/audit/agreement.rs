@@ -6,16 +6,16 @@ use std::fmt::Display;
 use fault_common::rule::Direction;
 
 use super::{Audit, Finding, Record};
-use crate::ledger::audit::SlotCounters;
+use crate::ledger::audit::{Account, SlotCounters};
 use crate::report::model::{Counters, Report};
 
-pub(super) fn check(record: &Record<'_>, report: &Report, audit: &mut Audit) {
+pub(super) fn check(record: &Record<'_>, accounts: &[Account], report: &Report, audit: &mut Audit) {
     let mut compare = Compare(&mut audit.findings);
     let end = record.end;
     compare.same("the seed", report.seed, record.seed);
     compare.same("recorded events", report.events.recorded, end.recorded);
     compare.same("lost events", report.events.lost, end.counters.lost);
-    flows(record, report, &mut compare);
+    flows(record, accounts, report, &mut compare);
     faults(record, report, &mut compare);
 }
 
@@ -31,8 +31,8 @@ impl Compare<'_> {
     }
 }
 
-fn flows(record: &Record<'_>, report: &Report, compare: &mut Compare<'_>) {
-    let slots: BTreeMap<u64, u32> = record.entries.iter().map(|e| (e.cookie, e.slot)).collect();
+fn flows(record: &Record<'_>, accounts: &[Account], report: &Report, compare: &mut Compare<'_>) {
+    let slots: BTreeMap<u64, u32> = accounts.iter().map(|a| (a.cookie, a.slot)).collect();
     let counters: BTreeMap<(u32, Direction), &SlotCounters> =
         record.end.counters.slots.iter().map(|c| ((c.slot, c.direction), c)).collect();
     for flow in &report.flows {

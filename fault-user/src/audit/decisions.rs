@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use fault_common::decide::{self, Facts, Fate, UNPLACED};
 use fault_common::rule::{Chain, Direction};
 
-use super::{Audit, Finding, Record};
+use super::{Audit, Finding};
+use crate::correlate::names::Names;
 use crate::ledger::entry::{Entry, Judged, Packet, What};
+use crate::ledger::lines::Armed;
 
 /// More of them would say nothing new.
 const LISTED: usize = 20;
@@ -14,37 +16,70 @@ const LISTED: usize = 20;
 /// The IP protocol number of TCP.
 const TCP: u8 = 6;
 
-pub(super) fn check(record: &Record<'_>, audit: &mut Audit) {
-    let mut chains = BTreeMap::new();
-    for armed in record.armed {
-        for chain in &armed.chains {
-            if let Some(kernels) = chain.to_chain() {
-                chains.insert((armed.epoch, chain.flow, chain.direction), kernels);
+/// What the hook had decided, event by event.
+pub struct Decisions<'a> {
+    chains: BTreeMap<(u64, u32, Direction), Chain>,
+    seed: u64,
+    names: &'a Names,
+    events: u64,
+    made: u64,
+    undecided: u64,
+    wrong: Vec<Finding>,
+}
+
+impl<'a> Decisions<'a> {
+    /// By all rules that the hook ever had.
+    pub fn new(armed: &[Armed], seed: u64, names: &'a Names) -> Self {
+        let mut chains = BTreeMap::new();
+        for armed in armed {
+            for chain in &armed.chains {
+                if let Some(kernels) = chain.to_chain() {
+                    chains.insert((armed.epoch, chain.flow, chain.direction), kernels);
+                }
             }
         }
+        Self { chains, seed, names, events: 0, made: 0, undecided: 0, wrong: Vec::new() }
     }
-    let mut wrong = Vec::new();
-    for entry in record.entries {
+
+    /// Looks at an event.
+    pub fn note(&mut self, entry: &Entry) {
+        self.events += 1;
         let (packet, direction) = match &entry.what {
             What::Tx(packet) => (packet, Direction::Egress),
             What::Rx(packet) => (packet, Direction::Ingress),
-            _ => continue,
+            _ => return,
         };
-        let Some((judged, flow)) = packet.judged.zip(entry.flow) else { continue };
-        let Some(chain) = chains.get(&(u64::from(judged.epoch), flow, direction)) else {
+        let Some((judged, flow)) = packet.judged.zip(entry.flow) else { return };
+        let Some(chain) = self.chains.get(&(u64::from(judged.epoch), flow, direction)) else {
             let Judged { epoch, .. } = judged;
-            wrong.push(Finding::Epoch { cookie: entry.cookie, ts: entry.ts, epoch });
-            continue;
+            return self.tell(Finding::Epoch { cookie: entry.cookie, ts: entry.ts, epoch });
         };
-        match again(record.seed, entry, packet, &judged, flow, chain) {
-            None => audit.undecided += 1,
+        match again(self.seed, entry, packet, &judged, flow, chain) {
+            None => self.undecided += 1,
             Some(fate) => {
-                audit.decisions += 1;
-                wrong.extend(differs(record, entry, packet, &judged, chain, fate));
+                self.made += 1;
+                let wrong = differs(self.names, entry, packet, &judged, chain, fate);
+                wrong.into_iter().for_each(|finding| self.tell(finding));
             }
         }
     }
-    audit.findings.extend(wrong.into_iter().take(LISTED));
+
+    /// How many events it was shown.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    fn tell(&mut self, finding: Finding) {
+        if self.wrong.len() < LISTED {
+            self.wrong.push(finding);
+        }
+    }
+
+    pub(super) fn finish(self, audit: &mut Audit) {
+        audit.decisions = self.made;
+        audit.undecided = self.undecided;
+        audit.findings.extend(self.wrong);
+    }
 }
 
 /// The decision, if the record has all that it was made from: one draw, or one count.
@@ -76,7 +111,7 @@ fn again(
 }
 
 fn differs(
-    record: &Record<'_>,
+    names: &Names,
     entry: &Entry,
     packet: &Packet,
     judged: &Judged,
@@ -91,7 +126,7 @@ fn differs(
     let was = packet.rule.filter(|_| packet.dropped);
     let word = |rule: Option<u32>| match rule {
         None => "let through".to_owned(),
-        Some(rule) => format!("lost by `{}`", record.names.rule(rule)),
+        Some(rule) => format!("lost by `{}`", names.rule(rule)),
     };
     (was != should).then(|| Finding::Decision {
         cookie: entry.cookie,

@@ -1,16 +1,20 @@
 //! Conservation: events against counters against TCP, and totals against sends.
 
 use super::{Audit, Finding, Record};
-use crate::ledger::audit::{self, Severity};
-use crate::ledger::flow::FlowRecord;
+use crate::ledger::audit::{self, Account, Severity};
 use crate::report::model::Report;
 
-pub(super) fn check(record: &Record<'_>, flows: &[FlowRecord], report: &Report, audit: &mut Audit) {
-    let (recorded, found) = (record.end.recorded, record.entries.len() as u64);
+pub(super) fn check(record: &Record<'_>, flows: &[Account], report: &Report, audit: &mut Audit) {
+    let (recorded, found) = (record.end.recorded, record.events);
     if recorded != found {
         audit.findings.push(Finding::Events { recorded, found });
     }
-    let laws = audit::audit(flows, &record.end.counters, &report.sends, &report.verdicts);
+    let laws = audit::audit_accounts(
+        flows,
+        &record.end.counters,
+        (&report.sends, report.sends_omitted),
+        &report.verdicts,
+    );
     // That a fault met nothing fails a run, but everything adds up.
     let broken = |f: &audit::Finding| {
         f.severity() == Severity::Error && !matches!(f, audit::Finding::FaultMissed { .. })

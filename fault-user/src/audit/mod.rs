@@ -7,31 +7,33 @@
 //! | `decisions` | each decision of the hook made again by `fault_common::decide` |
 //! | `agreement` | report.json against the record |
 //! | `verdicts` | all verdicts made again, against report.json |
+//! | `long` | all of that for a run of which memory holds only a part |
 //! | `finding` | what can be wrong |
 
 mod agreement;
 mod decisions;
 mod finding;
 mod laws;
+mod long;
 mod verdicts;
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::correlate::names::Names;
+use crate::correlate::{Facts, Gap};
+use crate::ledger::audit::Account;
 use crate::ledger::build;
-use crate::ledger::entry::Entry;
-use crate::ledger::flow::FlowRecord;
-use crate::ledger::lines::{Armed, End};
-use crate::ledger::store::{self, Events, ReadError};
-use crate::outcome::AppMessage;
+use crate::ledger::lines::End;
+use crate::ledger::store::{self, Events, ReadError, Reader};
 use crate::report::model::{AuditReport, Report};
-use crate::report::write::{self, EVENTS};
+use crate::report::write;
 
+pub use decisions::Decisions;
 pub use finding::Finding;
 
-/// What a run has left: the content of `events.jsonl`.
+/// What a run has left, but for the events themselves.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// t = 0, CLOCK_MONOTONIC ns.
@@ -40,12 +42,8 @@ pub struct Record<'a> {
     pub seed: u64,
     /// What indices stand for.
     pub names: &'a Names,
-    /// Every event, in the order in which they came.
-    pub entries: &'a [Entry],
-    /// What the hook had armed.
-    pub armed: &'a [Armed],
-    /// What the apps said.
-    pub messages: &'a [AppMessage],
+    /// Number of events.
+    pub events: u64,
     /// How it ended.
     pub end: &'a End,
 }
@@ -103,13 +101,18 @@ pub enum AuditError {
     },
 }
 
-/// Audits a record and what the run itself says of it; `flows` as [`build::build`] makes them of it. Verdicts are not made again: that is for whoever
-/// has nothing but the files.
-pub fn of_run(record: &Record<'_>, flows: &[FlowRecord], report: &Report) -> Audit {
-    let mut audit = Audit { events: record.entries.len() as u64, ..Audit::default() };
-    laws::check(record, flows, report, &mut audit);
-    decisions::check(record, &mut audit);
-    agreement::check(record, report, &mut audit);
+/// Audits a record and what the run itself says of it, after `decisions` has seen every event. Verdicts are not made
+/// again: that is for whoever has nothing but the files.
+pub fn of_run(
+    record: &Record<'_>,
+    accounts: &[Account],
+    decisions: Decisions<'_>,
+    report: &Report,
+) -> Audit {
+    let mut audit = Audit { events: record.events, ..Audit::default() };
+    laws::check(record, accounts, report, &mut audit);
+    decisions.finish(&mut audit);
+    agreement::check(record, accounts, report, &mut audit);
     audit
 }
 
@@ -119,31 +122,49 @@ pub fn of_run(record: &Record<'_>, flows: &[FlowRecord], report: &Report) -> Aud
 /// [`AuditError`]: its files cannot be read. What is wrong in them is a finding.
 pub fn of_dir(dir: &Path) -> Result<Audit, AuditError> {
     let report = write::load(dir)?;
-    let path = dir.join(EVENTS);
-    let file =
-        File::open(&path).map_err(|source| AuditError::Open { path: path.clone(), source })?;
-    let events = store::read(BufReader::new(file));
-    let events = events.map_err(|source| AuditError::Read { path, source })?;
+    let path = write::events(dir);
+    let reader = open(&path)?;
+    if let Some(held) = reader.header().held {
+        return long::of_dir(dir, &path, held, &report);
+    }
+    let events = reader.all().map_err(|source| AuditError::Read { path, source })?;
     Ok(of_files(&events, &report))
+}
+
+fn open(path: &Path) -> Result<Reader<Box<dyn BufRead>>, AuditError> {
+    let failed = |source| AuditError::Open { path: path.to_owned(), source };
+    let input = store::input(path).map_err(failed)?;
+    Reader::new(input).map_err(|source| AuditError::Read { path: path.to_owned(), source })
 }
 
 /// Audits what the two files hold.
 pub fn of_files(events: &Events, report: &Report) -> Audit {
+    let found = events.entries.len() as u64;
     let Some(end) = &events.end else {
         let findings = vec![Finding::NoEnd];
-        return Audit { findings, events: events.entries.len() as u64, ..Audit::default() };
+        return Audit { findings, events: found, ..Audit::default() };
     };
     let names = events.header.names();
-    let record = Record {
-        t0: events.header.t0,
-        seed: events.header.seed,
-        names: &names,
-        entries: &events.entries,
-        armed: &events.armed,
-        messages: &events.messages,
-        end,
-    };
-    let mut audit = of_run(&record, &build::build(&events.entries), report);
-    verdicts::check(&record, report, &mut audit);
+    let seed = events.header.seed;
+    let record = Record { t0: events.header.t0, seed, names: &names, events: found, end };
+    let mut decisions = Decisions::new(&events.armed, seed, &names);
+    events.entries.iter().for_each(|entry| decisions.note(entry));
+    let flows = build::build(&events.entries);
+    let accounts: Vec<Account> = flows.iter().map(Account::of).collect();
+    let mut audit = of_run(&record, &accounts, decisions, report);
+    verdicts::check(&record, events, report, &mut audit);
     audit
+}
+
+/// What the record has of what verdicts are made from.
+fn facts(record: &Record<'_>) -> Facts {
+    let end = record.end;
+    Facts {
+        t0: record.t0,
+        end: end.ts,
+        late_after: end.late_after_ns.map(Duration::from_nanos),
+        armed_at_end: end.armed.iter().map(|a| (a.flow, a.direction)).collect(),
+        gaps: end.gaps.iter().map(|g| Gap { cookie: g.cookie, from: g.from, to: g.to }).collect(),
+        names: record.names.clone(),
+    }
 }

@@ -1,37 +1,47 @@
 //! Verdicts made again from the events and the apps' words.
 
-use std::time::Duration;
-
 use super::agreement::Compare;
-use super::{Audit, Finding, Record};
-use crate::correlate::{self, Facts, Gap};
+use super::{Audit, Finding, Record, facts};
+use crate::correlate;
+use crate::expect::Tally;
 use crate::ledger::build;
 use crate::ledger::entry::Entry;
+use crate::ledger::store::Events;
+use crate::report::kept::{Kept, SENDS};
 use crate::report::model::{Report, SendReport};
 
-pub(super) fn check(record: &Record<'_>, report: &Report, audit: &mut Audit) {
-    let end = record.end;
-    let until: Vec<Entry> = record.entries.iter().filter(|e| e.ts <= end.ts).copied().collect();
+pub(super) fn check(record: &Record<'_>, events: &Events, report: &Report, audit: &mut Audit) {
+    let end = record.end.ts;
+    let until: Vec<Entry> = events.entries.iter().filter(|e| e.ts <= end).copied().collect();
     let flows = build::build(&until);
-    let facts = Facts {
-        t0: record.t0,
-        end: end.ts,
-        late_after: end.late_after_ns.map(Duration::from_nanos),
-        armed_at_end: end.armed.iter().map(|a| (a.flow, a.direction)).collect(),
-        gaps: end.gaps.iter().map(|g| Gap { cookie: g.cookie, from: g.from, to: g.to }).collect(),
-        names: record.names.clone(),
-    };
-    let again = correlate::correlate(&flows, record.messages, &facts);
-    Compare(&mut audit.findings).same("the number of sends", report.sends.len(), again.sends.len());
-    for (said, made) in report.sends.iter().zip(&again.sends) {
-        audit.verdicts += 1;
-        let (said_in_words, made_in_words) = (words(said), words(made));
-        if said_in_words != made_in_words {
-            let send = said.id.clone().unwrap_or_else(|| format!("at {} ms", said.started_ms));
-            let (report, record) = (said_in_words, made_in_words);
-            audit.findings.push(Finding::Verdict { send, report, record });
-        }
+    let again = correlate::correlate(&flows, &events.messages, &facts(record));
+    let mut kept = Kept::new(SENDS, Tally::new(false), None);
+    again.sends.into_iter().for_each(|send| kept.add(send));
+    audit.verdicts += kept.total();
+    compare(report, kept, audit);
+}
+
+/// What report.json has of all the sends.
+pub(super) fn compare(report: &Report, kept: Kept, audit: &mut Audit) {
+    let (again, _) = kept.finish();
+    let mut differs = Compare(&mut audit.findings);
+    differs.same("the number of sends", report.sends.len(), again.sends.len());
+    differs.same("the number of other sends", report.sends_omitted, again.omitted);
+    // Of the others all that report.json has is how many fared how.
+    for (verdict, made) in again.verdicts.iter().filter(|_| again.omitted > 0) {
+        let said = report.verdicts.get(verdict).copied().unwrap_or(0);
+        differs.same(&format!("the number of verdicts {verdict}"), said, *made);
     }
+    for (said, made) in report.sends.iter().zip(&again.sends) {
+        audit.findings.extend(finding(said, made));
+    }
+}
+
+/// What is wrong with a verdict that was made again.
+pub(super) fn finding(said: &SendReport, made: &SendReport) -> Option<Finding> {
+    let (report, record) = (words(said), words(made));
+    let send = || said.id.clone().unwrap_or_else(|| format!("at {} ms", said.started_ms));
+    (report != record).then(|| Finding::Verdict { send: send(), report, record })
 }
 
 /// Everything that a verdict is about but its times, which lose digits on their way through JSON.

@@ -2,20 +2,15 @@
 
 use fault_common::rule::Direction;
 
-use super::messages::Messages;
+use super::marks::Named;
 use super::packet::Packet;
 use crate::correlate::names::Names;
 
 /// At most so many messages are named; a delayed super-packet may have hundreds.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 /// What is said of a packet.
-pub fn comment(
-    packet: &Packet,
-    messages: &Messages<'_>,
-    names: &Names,
-    socket: Option<&str>,
-) -> String {
+pub fn comment(packet: &Packet, of: &Named, names: &Names, socket: Option<&str>) -> String {
     let mut lines = vec![format!("fate={}", packet.did.name())];
     for rule in &packet.rules {
         lines.push(format!("rule={}", names.rule(*rule)));
@@ -25,14 +20,13 @@ pub fn comment(
         lines.push(format!("flow={socket}"));
     }
     lines.push(format!("cookie={}", packet.cookie));
-    let of = messages.of(packet);
     let key = match packet.direction {
         Direction::Egress => "message",
         Direction::Ingress => "acknowledges",
     };
-    lines.extend(of.iter().take(NAMED).map(|id| format!("{key}={}", printable(id))));
-    if of.len() > NAMED {
-        lines.push(format!("and {} more messages", of.len() - NAMED));
+    lines.extend(of.ids.iter().map(|id| format!("{key}={}", printable(id))));
+    if of.all > of.ids.len() {
+        lines.push(format!("and {} more messages", of.all - of.ids.len()));
     }
     if packet.segs > 1 {
         lines.push(format!("wire packets={}", packet.segs));

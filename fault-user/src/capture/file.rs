@@ -17,6 +17,7 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use super::comment::comment;
+use super::marks::Named;
 use super::messages::Messages;
 use super::packet::Packet;
 use crate::correlate::names::{self, Names};
@@ -91,6 +92,16 @@ pub enum CaptureError {
 /// # Errors
 /// What the writer says.
 pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
+    let messages = Messages::new(page.flows, page.sends);
+    let named: Vec<Named> = page.packets.iter().map(|p| messages.named(p)).collect();
+    write_named(out, page, &named)
+}
+
+/// The same where it is known already which messages each packet is about; `sends` of the page do not matter.
+///
+/// # Errors
+/// What the writer says.
+pub fn write_named<W: Write>(out: W, page: &Page<'_>, named: &[Named]) -> Result<(), CaptureError> {
     let told = "packets as they came to the fault that touched them; segmentation offload makes some longer \
                 than the wire takes, checksum offload leaves checksums open";
     let options = vec![
@@ -111,11 +122,10 @@ pub fn write<W: Write>(out: W, page: &Page<'_>) -> Result<(), CaptureError> {
     for link in links.values() {
         writer.write_pcapng_block(interface(link, page.snaplen))?;
     }
-    let messages = Messages::new(page.flows, page.sends);
     let sockets = names::sockets(page.flows, page.names);
-    for packet in page.packets {
-        let said =
-            comment(packet, &messages, page.names, sockets.get(&packet.cookie).map(String::as_str));
+    for (packet, named) in page.packets.iter().zip(named) {
+        let socket = sockets.get(&packet.cookie).map(String::as_str);
+        let said = comment(packet, named, page.names, socket);
         let id = links.range(..packet.ifindex).count() as u32;
         let ethernet = links.get(&packet.ifindex).is_some_and(|l| l.ethernet);
         writer.write_pcapng_block(block(packet, id, ethernet, page.clock, said))?;

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use fault_common::rule::Direction;
 
+use super::comment::NAMED;
+use super::marks::Named;
 use super::packet::Packet;
 use crate::ledger::flow::FlowRecord;
 use crate::report::model::SendReport;
@@ -33,6 +35,13 @@ impl<'a> Messages<'a> {
     /// The flow of a packet.
     pub fn flow(&self, packet: &Packet) -> Option<&'a FlowRecord> {
         self.flows.get(&packet.cookie).copied()
+    }
+
+    /// The first of [`Messages::of`], and how many there are.
+    pub fn named(&self, packet: &Packet) -> Named {
+        let of = self.of(packet);
+        let ids = of.iter().take(NAMED).map(|id| (*id).to_owned()).collect();
+        Named { ids, all: of.len() }
     }
 
     /// Ids of the messages of which it carries a byte, or (coming in) whose last byte it is the first to

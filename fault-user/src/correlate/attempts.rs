@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use fault_common::rule::Direction;
 
+use super::cause::Reason;
 use super::messages::Claim;
 use super::unlogged::Group;
-use super::{Facts, Gap};
+use super::{Facts, Gap, LATE_AT_LEAST};
 use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::stream::RangeSet;
@@ -49,6 +50,8 @@ pub(super) struct Attempt<'a> {
     /// Until when the flow could still do something for it: ack, close, or end of the run.
     pub settled: u64,
     pub fate: Fate,
+    /// Its cause, where that was found before part of the evidence was let go.
+    pub reason: Option<Reason>,
 }
 
 impl<'a> Attempt<'a> {
@@ -99,6 +102,7 @@ impl<'a> Attempt<'a> {
             retransmits: 0,
             settled,
             fate: Fate::Open,
+            reason: None,
             range,
         };
         attempt.count();
@@ -125,6 +129,22 @@ impl<'a> Attempt<'a> {
             // What the peer has is not the message.
             self.acked = None;
         }
+    }
+
+    /// Whether nothing that comes after `until` (ns) changes what is known of it; datagrams, which nobody
+    /// acknowledges, by `datagrams`.
+    pub(super) fn is_settled(&self, until: u64, datagrams: u64, facts: &Facts) -> bool {
+        let flow = self.flow;
+        if self.range.is_empty() || flow.closed.is_some_and(|at| at <= until) {
+            return true;
+        }
+        if flow.proto == UDP {
+            return self.calls.last().is_some_and(|&ts| ts <= datagrams);
+        }
+        let Some(at) = flow.acked_at(self.range.end) else { return false };
+        // A shorter round trip than any so far would make it late.
+        let waited = at.saturating_sub(self.begun);
+        facts.late_after.is_some() || waited <= LATE_AT_LEAST || waited > facts.late_after(flow)
     }
 
     fn find_fate(&self, since: Option<u64>, facts: &Facts) -> Fate {

@@ -17,9 +17,46 @@ pub(super) struct Reason {
 
 /// The cause of an attempt's fate. `since`: when the app began to send, if it says so.
 pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
+    if let Some(reason) = attempt.reason {
+        return reason;
+    }
+    find_from(attempt, since, &Traces::of(attempt))
+}
+
+/// What of the evidence on an attempt is about its bytes and those before them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traces {
+    /// The rules behind the first copy that was dropped, and the first that was touched.
+    dropped: Option<Option<u32>>,
+    touched: Option<Option<u32>>,
+    /// What kept back bytes ahead of it.
+    behind: Option<Option<u32>>,
+}
+
+impl Traces {
+    pub(super) fn of(attempt: &Attempt) -> Self {
+        Self {
+            dropped: dropped(attempt, attempt.range.clone()).map(|c| c.rule),
+            touched: touched(attempt).map(|c| c.rule),
+            behind: behind(attempt),
+        }
+    }
+
+    /// Those of the same attempt with the bytes that follow.
+    pub(super) fn and(self, next: Self) -> Self {
+        Self {
+            dropped: self.dropped.or(next.dropped),
+            touched: self.touched.or(next.touched),
+            behind: self.behind,
+        }
+    }
+}
+
+/// The same for an attempt whose traces are known.
+pub(super) fn find_from(attempt: &Attempt, since: Option<u64>, traces: &Traces) -> Reason {
     let reason = |cause, rule| Reason { cause, rule };
-    if let Some(copy) = dropped(attempt, attempt.range.clone()).or_else(|| touched(attempt)) {
-        reason(Cause::Hit, copy.rule)
+    if let Some(rule) = traces.dropped.or(traces.touched) {
+        reason(Cause::Hit, rule)
     } else if attempt.flow.proto == UDP {
         // Datagrams wait for no acknowledgement and for none before them.
         reason(Cause::Untouched, None)
@@ -27,7 +64,7 @@ pub(super) fn find(attempt: &Attempt, since: Option<u64>) -> Reason {
         reason(Cause::SenderBlocked, None)
     } else if let Some(lost) = lost_ack(attempt) {
         reason(Cause::AckPath, lost.rule)
-    } else if let Some(rule) = behind(attempt) {
+    } else if let Some(rule) = traces.behind {
         reason(Cause::HeadOfLine, rule)
     } else if let Some(rule) = touched_ack(attempt) {
         reason(Cause::AckPath, Some(rule))

@@ -30,8 +30,25 @@ pub(super) struct Claimed {
 
 /// What all messages of one app claim of all its flows; `messages` by the time they began.
 pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Claimed> {
+    claim_after(flows, messages, &BTreeMap::new()).0
+}
+
+/// Sizes that each socket sends when no message is under way (keepalives), and how often.
+pub(super) type Background = BTreeMap<u64, BTreeMap<u64, usize>>;
+
+/// The same after sends that were let go; also the positions of the messages in whose time each send is.
+pub(super) fn claim_after(
+    flows: &[&FlowRecord],
+    messages: &[&AppMessage],
+    before: &Background,
+) -> (Vec<Claimed>, Vec<Vec<Vec<usize>>>) {
     let owners = windows::owners(flows, messages);
-    let background = background(flows, &owners);
+    let mut background = background(flows, &owners);
+    for (sizes, flow) in background.iter_mut().zip(flows) {
+        for (&size, &times) in before.get(&flow.cookie).into_iter().flatten() {
+            *sizes.entry(size).or_default() += times;
+        }
+    }
     let mut table = Table { flows, messages, owners, background, taken: BTreeSet::new() };
     let mut out = vec![Claimed::default(); messages.len()];
     let mut sized: Vec<_> = (0..messages.len()).filter(|&m| messages[m].bytes.is_some()).collect();
@@ -51,7 +68,7 @@ pub(super) fn claim(flows: &[&FlowRecord], messages: &[&AppMessage]) -> Vec<Clai
     for (m, claimed) in out.iter_mut().enumerate() {
         claimed.foreign = table.foreign(&times[m]);
     }
-    out
+    (out, table.owners)
 }
 
 /// Candidates of one message: positions of send calls per flow.

@@ -10,6 +10,7 @@ mod messages;
 pub mod names;
 mod report;
 mod runs;
+mod settle;
 mod stragglers;
 mod unlogged;
 mod unsized_messages;
@@ -28,6 +29,10 @@ use crate::report::model::SendReport;
 use crate::verdict::Verdict;
 use attempts::Attempt;
 use names::Names;
+pub(crate) use settle::{Cut, Settler};
+
+/// Whatever the round trip, an acknowledgement within this is in time, ns.
+const LATE_AT_LEAST: u64 = 1_000_000_000;
 
 /// What the verdicts need to know of the run. Times are CLOCK_MONOTONIC ns.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +74,7 @@ impl Facts {
 
     fn late_after(&self, flow: &FlowRecord) -> u64 {
         let own = self.late_after.map(|d| d.as_nanos() as u64);
-        own.unwrap_or_else(|| flow.min_rtt.map_or(0, |rtt| 4 * rtt).max(1_000_000_000))
+        own.unwrap_or_else(|| flow.min_rtt.map_or(0, |rtt| 4 * rtt).max(LATE_AT_LEAST))
     }
 }
 
@@ -109,7 +114,7 @@ pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -
         let claimed = messages::claim(&mine, &said);
         let judged = judged(&mine, &said, &claimed, facts);
         let rest = unlogged::groups(&mine, &claimed);
-        let ctx = report::Context { facts, flows, mine: &mine, sockets: &sockets, rest: &rest };
+        let ctx = report::Context { facts, mine: &mine, sockets: &sockets, rest: &rest, let_go: 0 };
         let lines = by_id(&judged);
         for (i, j) in judged.iter().enumerate() {
             let later = retries(&judged, &lines[j.message.id.as_str()], i);

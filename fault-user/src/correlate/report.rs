@@ -13,12 +13,13 @@ use crate::verdict::{Cause, Confidence, Outcome, Verdict};
 /// What all entries of one app have in common.
 pub(super) struct Context<'a> {
     pub facts: &'a Facts,
-    /// All flows, and those of the app.
-    pub flows: &'a [FlowRecord],
+    /// The flows of the app.
     pub mine: &'a [&'a FlowRecord],
     pub sockets: &'a BTreeMap<u64, String>,
     /// Sends of the app that no message claims.
     pub rest: &'a [Group],
+    /// Bytes of the largest such that was let go.
+    pub let_go: u64,
 }
 
 impl Context<'_> {
@@ -52,7 +53,7 @@ impl Context<'_> {
     }
 
     fn in_gap(&self, j: &Judged) -> bool {
-        let known = |cookie: u64| self.flows.iter().any(|f| f.cookie == cookie);
+        let known = |cookie: u64| self.sockets.contains_key(&cookie);
         verdict::in_gap(j.message, &j.attempts, self.mine, known, self.facts)
     }
 
@@ -62,7 +63,8 @@ impl Context<'_> {
         let message = j.message;
         let size = |g: &Group| (g.range.end - g.range.start) as u64;
         let fits = |g: &Group| g.from <= message.t1 && size(g) >= message.bytes.unwrap_or(1);
-        j.attempts.is_empty() && self.rest.iter().any(fits)
+        let before = self.let_go > 0 && self.let_go >= message.bytes.unwrap_or(1);
+        j.attempts.is_empty() && (before || self.rest.iter().any(fits))
     }
 
     /// Times and counts over all attempts of a message.
@@ -184,7 +186,7 @@ impl Context<'_> {
     }
 
     /// Relative to t = 0 of the run.
-    fn ms(&self, ts: u64) -> f64 {
+    pub(super) fn ms(&self, ts: u64) -> f64 {
         (i128::from(ts) - i128::from(self.facts.t0)) as f64 / 1e6
     }
 }

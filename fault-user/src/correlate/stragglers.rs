@@ -13,7 +13,7 @@ use super::runs;
 use super::windows::Distance;
 
 /// How far outside, ns.
-const REACH: u64 = 50_000_000;
+pub(super) const REACH: u64 = 50_000_000;
 /// So near it is the message's even if sends of that size are common: an app that was preempted
 /// before it wrote its line, time and again, makes its own messages look like a habit. ns.
 const NEAR: u64 = 10_000_000;

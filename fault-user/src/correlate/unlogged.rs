@@ -7,7 +7,7 @@ use super::messages::Claimed;
 use crate::ledger::flow::FlowRecord;
 
 /// Sends closer than this to each other are one entry, ns.
-const TOGETHER: u64 = 1_000_000;
+pub(super) const TOGETHER: u64 = 1_000_000;
 
 /// Consecutive unclaimed sends of one flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) struct Group {
     /// Return of the first and of the last call.
     pub from: u64,
     pub to: u64,
+    /// Positions of the first and of the last call.
+    pub calls: (usize, usize),
 }
 
 /// Groups what is left over on the flows of one app.
@@ -34,12 +36,13 @@ pub(super) fn groups(flows: &[&FlowRecord], claimed: &[Claimed]) -> Vec<Group> {
                 g.flow == flow && g.range.end == call.range.start && call.ts <= g.to + TOGETHER
             };
             match groups.last_mut().filter(joins) {
-                Some(g) => (g.range.end, g.to) = (call.range.end, call.ts),
+                Some(g) => (g.range.end, g.to, g.calls.1) = (call.range.end, call.ts, s),
                 None => groups.push(Group {
                     flow,
                     range: call.range.clone(),
                     from: call.ts,
                     to: call.ts,
+                    calls: (s, s),
                 }),
             }
         }

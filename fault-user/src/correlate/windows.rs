@@ -7,7 +7,7 @@ use crate::outcome::AppMessage;
 /// How long before the time that an app tells its send may have returned, ns. Mostly the app tells
 /// how long it took, which is counted back from the moment of its line: whatever passed between
 /// the app's look at its clock and that line moves the whole window to a later time.
-const EARLY: u64 = 200_000;
+pub(super) const EARLY: u64 = 200_000;
 /// How long after it, ns. An app knows the outcome of a send only when it has returned, so this is
 /// but the difference between two clocks.
 const LATE: u64 = 50_000;

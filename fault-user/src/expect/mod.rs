@@ -7,6 +7,7 @@
 mod app;
 mod network;
 mod sends;
+mod tally;
 #[cfg(test)]
 mod testing;
 
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::report::model::{ExpectationReport, FlowReport, SendReport, StepReport};
+use crate::report::model::{ExpectationReport, FlowReport, StepReport};
 use crate::report::words;
 use crate::scenario::model::{AppId, Bounds, Expect, ExpectWhat, StepId};
+
+pub use tally::Tally;
 
 /// What a finished run knows. All times are milliseconds since t = 0 of the run.
 #[derive(Clone, Copy)]
@@ -30,7 +33,7 @@ pub struct Facts<'a> {
     /// By `StepId`: one per step of the scenario, also of those that never happened.
     pub steps: &'a [StepReport],
     /// Sends of all apps, those without an id too.
-    pub sends: &'a [SendReport],
+    pub sends: &'a Tally,
     /// End of the run.
     pub duration_ms: f64,
     /// What the apps wrote.
@@ -146,10 +149,8 @@ impl Finding {
 }
 
 impl Facts<'_> {
-    /// `None` takes the sends of every app.
-    fn sends_of(&self, app: Option<AppId>) -> impl Iterator<Item = &SendReport> {
-        let name = app.map(|id| self.apps[id.0].name.as_str());
-        self.sends.iter().filter(move |send| name.is_none_or(|name| send.app == name))
+    fn name(&self, app: Option<AppId>) -> Option<&str> {
+        app.map(|id| self.apps[id.0].name.as_str())
     }
 
     /// When the step took effect, or why there is no such time.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::tally::Class;
 use super::{Facts, Finding, ms, wanted};
+#[cfg(test)]
 use crate::report::model::SendReport;
 use crate::report::words;
 use crate::scenario::model::{AppId, Bounds};
@@ -19,9 +21,9 @@ pub(super) fn verdict(
     app: Option<AppId>,
     bounds: Bounds,
 ) -> Finding {
-    let all: Vec<&SendReport> = facts.sends_of(app).collect();
-    let mut finding = counted(&all, |send| send.verdict == verdict, verdict.name(), bounds);
-    let unknown = all.iter().filter(|send| send.verdict == Verdict::Unknown).count() as u64;
+    let mut finding =
+        counted(facts, app, |_| true, |c| c.verdict == verdict, (verdict.name(), bounds));
+    let unknown = facts.sends.count(facts.name(app), |c| c.verdict == Verdict::Unknown);
     if verdict != Verdict::Unknown && unknown > 0 {
         // The count stands, but who reads it has to know that it may be too small.
         finding.observed += &format!(
@@ -39,53 +41,59 @@ pub(super) fn outcome(
     app: Option<AppId>,
     bounds: Bounds,
 ) -> Finding {
-    let all: Vec<&SendReport> =
-        facts.sends_of(app).filter(|send| outcome == Outcome::None || send.id.is_some()).collect();
+    let told = |class: &Class| outcome == Outcome::None || class.has_id;
     let word = match outcome {
         Outcome::Ok => "ok",
         Outcome::Failed => "failed",
         Outcome::None => "without outcome",
     };
-    counted(&all, |send| send.outcome == outcome, word, bounds)
+    counted(facts, app, told, |c| c.outcome == outcome, (word, bounds))
 }
 
+/// Of the sends that are meant, how many are hits.
 fn counted(
-    all: &[&SendReport],
-    hit: impl Fn(&SendReport) -> bool,
-    word: &str,
-    bounds: Bounds,
+    facts: &Facts<'_>,
+    app: Option<AppId>,
+    meant: impl Fn(&Class) -> bool,
+    hit: impl Fn(&Class) -> bool,
+    (word, bounds): (&str, Bounds),
 ) -> Finding {
-    let hits: Vec<&SendReport> = all.iter().copied().filter(|send| hit(send)).collect();
-    let total = words::count(all.len() as u64, "send");
-    let mut observed = format!("{} of {total} {word}", hits.len());
-    if bounds.holds(hits.len() as f64) {
+    let name = facts.name(app);
+    let hits = facts.sends.count(name, |c| meant(c) && hit(c));
+    let total = words::count(facts.sends.count(name, &meant), "send");
+    let mut observed = format!("{hits} of {total} {word}");
+    if bounds.holds(hits as f64) {
         return Finding::new(true, observed);
     }
     observed += &format!(" {}", wanted(bounds));
     // Too many: those are the ones to look at. Too few: the ones that went elsewhere.
-    let too_few = bounds.at_least.is_some_and(|least| (hits.len() as f64) < least);
-    if too_few {
-        let others: Vec<&SendReport> = all.iter().copied().filter(|send| !hit(send)).collect();
-        observed += &examples("; not so: ", &others, true);
+    let too_few = bounds.at_least.is_some_and(|least| (hits as f64) < least);
+    observed += &if too_few {
+        examples(facts, app, ("; not so: ", true), |c| meant(c) && !hit(c))
     } else {
-        observed += &examples(": ", &hits, false);
-    }
+        examples(facts, app, (": ", false), |c| meant(c) && hit(c))
+    };
     Finding::new(false, observed)
 }
 
 /// The first few by id; those without one as a number.
-fn examples(lead: &str, sends: &[&SendReport], with_verdict: bool) -> String {
-    let names: Vec<String> = sends
-        .iter()
-        .filter_map(|send| {
-            let id = send.id.as_deref()?;
-            Some(if with_verdict { format!("{id} {}", send.verdict.name()) } else { id.to_owned() })
-        })
-        .collect();
-    let nameless = (sends.len() - names.len()) as u64;
+fn examples(
+    facts: &Facts<'_>,
+    app: Option<AppId>,
+    (lead, with_verdict): (&str, bool),
+    of: impl Fn(&Class) -> bool,
+) -> String {
+    let name = facts.name(app);
+    let first = facts.sends.first(name, &of).into_iter().map(|(id, verdict)| match with_verdict {
+        true => format!("{id} {}", verdict.name()),
+        false => id.to_owned(),
+    });
+    let names: Vec<String> = first.collect();
+    let named = facts.sends.count(name, |c| c.has_id && of(c));
+    let nameless = facts.sends.count(name, |c| !c.has_id && of(c));
     let mut parts = Vec::new();
-    if !names.is_empty() {
-        parts.push(words::first_few(names.iter().map(String::as_str)));
+    if named > 0 {
+        parts.push(words::first_few_of(names.iter().map(String::as_str), named));
     }
     if nameless > 0 {
         parts.push(format!("{nameless} without id"));
@@ -95,22 +103,20 @@ fn examples(lead: &str, sends: &[&SendReport], with_verdict: bool) -> String {
 
 /// Share of the sends with an id that the peer's TCP acknowledged.
 pub(super) fn delivered_ratio(facts: &Facts<'_>, app: Option<AppId>, bounds: Bounds) -> Finding {
-    let told: Vec<&SendReport> = facts.sends_of(app).filter(|send| send.id.is_some()).collect();
-    if told.is_empty() {
+    let lost = |c: &Class| c.has_id && !GOT_THROUGH.contains(&c.verdict);
+    let told = facts.sends.count(facts.name(app), |c| c.has_id);
+    if told == 0 {
         return Finding::no_evidence(
             "no send has an id: check [app.outcomes] against what the app writes",
         );
     }
-    let lost: Vec<&SendReport> =
-        told.iter().copied().filter(|send| !GOT_THROUGH.contains(&send.verdict)).collect();
-    let through = told.len() - lost.len();
-    let ratio = through as f64 / told.len() as f64;
-    let mut observed =
-        format!("{ratio:.3} ({through} of {})", words::count(told.len() as u64, "send"));
+    let through = told - facts.sends.count(facts.name(app), lost);
+    let ratio = through as f64 / told as f64;
+    let mut observed = format!("{ratio:.3} ({through} of {})", words::count(told, "send"));
     let held = bounds.holds(ratio);
     if !held {
         observed += &format!(" {}", wanted(bounds));
-        observed += &examples("; not delivered: ", &lost, true);
+        observed += &examples(facts, app, ("; not delivered: ", true), lost);
     }
     Finding::new(held, observed)
 }
@@ -120,12 +126,9 @@ pub(super) fn delivered_ratio(facts: &Facts<'_>, app: Option<AppId>, bounds: Bou
 /// Only sends with an id count, for acknowledged keepalives deliver nothing; without any id
 /// every acknowledged send counts.
 pub(super) fn max_gap(facts: &Facts<'_>, app: Option<AppId>, at_most: Duration) -> Finding {
-    let all: Vec<&SendReport> = facts.sends_of(app).collect();
-    let with_ids = all.iter().any(|send| send.id.is_some());
-    let counted: Vec<&SendReport> =
-        all.into_iter().filter(|send| !with_ids || send.id.is_some()).collect();
-    let acks = ack_times(&counted);
-    let (from, to) = longest_gap(&acks, end_of_senders(facts, app, &counted));
+    let with_ids = facts.sends.count(facts.name(app), |c| c.has_id) > 0;
+    let acks = facts.sends.acks(facts.name(app), with_ids);
+    let (from, to) = longest_gap(&acks, end_of_senders(facts, app, with_ids));
     let gap = to - from;
     let mut observed =
         format!("{} (from {} to {})", words::time(gap), words::time(from), words::time(to));
@@ -142,20 +145,13 @@ pub(super) fn max_gap(facts: &Facts<'_>, app: Option<AppId>, at_most: Duration) 
     Finding::new(held, observed)
 }
 
-/// When deliveries happened, in order; what was acknowledged before t = 0 bounds no gap.
-fn ack_times(sends: &[&SendReport]) -> Vec<f64> {
-    let mut acks: Vec<f64> =
-        sends.iter().filter_map(|send| send.acked_ms).filter(|ms| *ms >= 0.0).collect();
-    acks.sort_by(f64::total_cmp);
-    acks
-}
-
 /// After an app has exited nobody waits for its sends. Apps that never send (a receiver that runs
 /// to the end) do not prolong the time that is judged.
-fn end_of_senders(facts: &Facts<'_>, app: Option<AppId>, counted: &[&SendReport]) -> f64 {
+fn end_of_senders(facts: &Facts<'_>, app: Option<AppId>, with_ids: bool) -> f64 {
+    let counted = facts.sends.apps(|c| c.has_id || !with_ids);
     let concerned = |id: usize, name: &str| match app {
         Some(app) => app.0 == id,
-        None => counted.is_empty() || counted.iter().any(|send| send.app == name),
+        None => counted.is_empty() || counted.contains(name),
     };
     facts
         .apps

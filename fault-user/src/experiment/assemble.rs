@@ -6,27 +6,28 @@ use fault_common::table::MAX_PROCESSES;
 use super::Options;
 use super::captured;
 use super::counted::Counted;
+use super::judged::{self, Judged};
 use super::missed;
 use super::prepare::Stage;
 use super::recorded;
 use super::state::State;
-use crate::audit::{Finding, Record, of_run};
+use crate::audit::{Decisions, Finding, Record, of_run};
+use crate::capture::Packet;
 use crate::chain::told;
+use crate::correlate::Facts;
 use crate::correlate::names::{self, Names, RuleName};
-use crate::correlate::{self, Facts};
 use crate::expect::{self, AppFacts};
 use crate::kernel::Hook;
-use crate::ledger::audit::{self, Severity};
+use crate::ledger::audit::{self, Account, Severity};
 use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::FlowRecord;
 use crate::ledger::lines::End;
-use crate::ledger::store::Header;
 use crate::line::tally::Tally;
 use crate::plan::Plan;
 use crate::report::OutDir;
 use crate::report::model::{
-    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, Report,
-    RunResult, SCHEMA, StepReport,
+    AppReport, Backends, EventTotals, Evidence, FaultReport, FlowReport, LineReport, LostReport,
+    Report, RunResult, SCHEMA, StepReport,
 };
 use crate::scenario::Scenario;
 use crate::scenario::model::{App, Trigger};
@@ -40,11 +41,8 @@ pub fn report(
 ) -> Report {
     let names = names(state.scenario, &stage.plan);
     let t0 = state.t0.unwrap_or_else(|| state.end.unwrap_or_default());
-    // The audit is about everything that was counted; verdicts are about the run. What comes
-    // after its end (faults lifted, apps told to go) is no longer part of it.
-    let all = state.ledger.flows();
-    let flows = state.ledger.flows_until(state.end.unwrap_or(u64::MAX));
-    let counted = Counted::read(&stage.kernel, &stage.plan, &all, &names, &state);
+    let sockets = state.recorded.ledger.heads().flows();
+    let counted = Counted::read(&stage.kernel, &stage.plan, &sockets, &names, &state);
     let counted = counted.unwrap_or_else(|e| {
         state.failures.push(format!("the counters cannot be read: {}", told(&e)));
         Counted::default()
@@ -57,18 +55,21 @@ pub fn report(
         gaps: counted.gaps.clone(),
         names: names.clone(),
     };
-    let correlation = correlate::correlate(&flows, &state.messages, &facts);
-    state.warnings.extend(correlation.warnings);
-    let header = recorded::header(&facts, stage.plan.seed);
+    let header = recorded::header(&facts, stage.plan.seed, &names);
     let end = recorded::end(&facts, &counted);
-    if let Some(out) = out
-        && let Err(e) = recorded::write(&state, &header, &end, out)
+    let kept = captured::gather(&mut state);
+    let judged = judge_sends(&mut state, (&stage, options), (&facts, &end), &kept.0.packets, out);
+    if !state.recorded.is_long()
+        && let Some(out) = out
+        && let Err(e) = recorded::write(&mut state, &header, &end, out)
     {
         state.failures.push(format!("cannot write events.jsonl: {e}"));
     }
-    let known = (flows.as_slice(), correlation.sends.as_slice(), &names);
-    let capture = out.and_then(|out| captured::write(&stage, &mut state, known, out));
-    let findings = audit::audit(&all, &counted.audit, &correlation.sends, &correlation.verdicts);
+    let known = (judged.flows.as_slice(), judged.named.as_slice(), &names);
+    let capture = out.and_then(|out| captured::write(&stage, &mut state, kept, known, out));
+    let all = (judged.sends.sends.as_slice(), judged.sends.omitted);
+    let findings =
+        audit::audit_accounts(&judged.accounts, &counted.audit, all, &judged.sends.verdicts);
     // First: a fault that met no packet because its step or its flow never came is not what went
     // wrong.
     state.note_cut();
@@ -77,6 +78,7 @@ pub fn report(
     note_absent(&mut state);
     note_findings(&mut state, &findings, &counted);
 
+    let Judged { flows, sends, accounts, decisions, .. } = judged;
     let mut report = Report {
         schema: SCHEMA,
         name: state.scenario.name.clone(),
@@ -93,8 +95,9 @@ pub fn report(
         line: state.tally.as_ref().map(line_report),
         steps: steps(&state),
         flows: flow_reports(&flows, &names, &state, &counted, t0),
-        sends: correlation.sends,
-        verdicts: correlation.verdicts,
+        sends: sends.sends,
+        sends_omitted: sends.omitted,
+        verdicts: sends.verdicts,
         evidence: Evidence {
             tier: stage.tier.name().into(),
             blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
@@ -107,28 +110,45 @@ pub fn report(
         faults: fault_reports(state.scenario, &stage.plan, &counted),
         warnings: Vec::new(),
     };
-    audit_of(&mut state, &mut report, (&header, &end, &names), &all);
-    judge(&mut report, &state, t0);
+    let record =
+        Record { t0, seed: header.seed, names: &names, events: decisions.events(), end: &end };
+    audit_of(&mut state, &mut report, &record, &accounts, decisions);
+    judge(&mut report, &state, &sends.tally, t0);
     report
+}
+
+/// The verdicts; that there are none fails the run.
+fn judge_sends<'a>(
+    state: &mut State<'_>,
+    (stage, options): (&Stage, &Options),
+    (facts, end): (&'a Facts, &End),
+    packets: &[Packet],
+    out: Option<&OutDir>,
+) -> Judged<'a> {
+    let seed = stage.plan.seed;
+    let judged = if state.recorded.is_long() {
+        judged::long(state, (facts, options), (seed, end), packets, out)
+    } else {
+        judged::whole(state, facts, seed, packets, out)
+    };
+    if let Some(e) = state.recorded.failure() {
+        state.failures.push(format!("the run's events found no place on disk: {e}"));
+    }
+    judged.unwrap_or_else(|e| {
+        state.failures.push(told(&e));
+        Judged::nothing(facts, seed)
+    })
 }
 
 /// The audit that `report --audit` repeats. What breaks the laws has failed the run already.
 fn audit_of(
     state: &mut State<'_>,
     report: &mut Report,
-    (header, end, names): (&Header, &End, &Names),
-    flows: &[FlowRecord],
+    record: &Record<'_>,
+    accounts: &[Account],
+    decisions: Decisions<'_>,
 ) {
-    let record = Record {
-        t0: header.t0,
-        seed: header.seed,
-        names,
-        entries: state.ledger.entries(),
-        armed: &state.armed,
-        messages: &state.messages,
-        end,
-    };
-    let audit = of_run(&record, flows, report);
+    let audit = of_run(record, accounts, decisions, report);
     let new = audit.findings.iter().filter(|f| !matches!(f, Finding::Law(_)));
     let new: Vec<String> =
         new.map(|f| format!("evidence error: {f}: please report this")).collect();
@@ -136,7 +156,7 @@ fn audit_of(
     state.failures.extend(new);
 }
 
-fn names(scenario: &Scenario, plan: &Plan) -> Names {
+pub(super) fn names(scenario: &Scenario, plan: &Plan) -> Names {
     let rule = |r: &crate::plan::RulePlan| RuleName {
         step: scenario.steps[r.step].name.clone(),
         what: format!("{} {} {}", scenario.flows[r.flow].name, word(r.direction), r.text),
@@ -334,6 +354,11 @@ fn flow_reports(
             ingress,
             retransmits: f.retransmits.into(),
             min_rtt_ms: f.min_rtt.map(|t| t as f64 / 1e6),
+            lost: counted.lost.get(&f.slot).map(|lost| LostReport {
+                events: lost.events,
+                first_ms: ms(lost.first, t0),
+                last_ms: ms(lost.last, t0),
+            }),
         }
     };
     flows.iter().map(report).collect()
@@ -379,7 +404,7 @@ fn fault_reports(scenario: &Scenario, plan: &Plan, counted: &Counted) -> Vec<Fau
 }
 
 /// The expectations, and from them and all failures the result.
-fn judge(report: &mut Report, state: &State<'_>, t0: u64) {
+fn judge(report: &mut Report, state: &State<'_>, sends: &expect::Tally, t0: u64) {
     let end = state.end.unwrap_or(t0);
     let apps: Vec<AppFacts> = state
         .apps
@@ -403,7 +428,7 @@ fn judge(report: &mut Report, state: &State<'_>, t0: u64) {
         flow_names: &flow_names,
         flows: &report.flows,
         steps: &report.steps,
-        sends: &report.sends,
+        sends,
         duration_ms: report.duration_ms,
         log: &log,
     };

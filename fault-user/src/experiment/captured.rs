@@ -7,32 +7,40 @@ use fault_common::stats::Global;
 
 use super::prepare::Stage;
 use super::state::State;
-use crate::capture::{self, CaptureError, Kept, Limits, Page};
+use crate::capture::{self, CaptureError, Kept, Limits, Named, Page};
 use crate::chain::told;
 use crate::clock;
 use crate::correlate::names::Names;
 use crate::ledger::flow::FlowRecord;
-use crate::report::model::{CaptureReport, SendReport};
+use crate::report::model::CaptureReport;
 use crate::report::{OutDir, write};
 
-/// Flows, their sends and what to call them.
-type Known<'a> = (&'a [FlowRecord], &'a [SendReport], &'a Names);
+/// Flows, which messages each packet is about, and what to call all of them.
+type Known<'a> = (&'a [FlowRecord], &'a [Named], &'a Names);
+
+/// The packets that are kept, and how many the delay line had no room for.
+pub fn gather(state: &mut State<'_>) -> (Kept, u64) {
+    let (of_line, beyond) = match &mut state.tally {
+        Some(tally) => (std::mem::take(&mut tally.captured), tally.captured_beyond),
+        None => (Vec::new(), 0),
+    };
+    let of_hook = std::mem::take(&mut state.captured);
+    (Kept::gather(limits(state), of_hook.into_iter().chain(of_line)), beyond)
+}
+
+fn limits(state: &State<'_>) -> Limits {
+    Limits { snaplen: state.scenario.capture.snaplen, max: state.scenario.capture.max }
+}
 
 /// Writes it. What is not in it is a warning; that it could not be written fails the run.
 pub fn write(
     stage: &Stage,
     state: &mut State<'_>,
+    (kept, beyond_line): (Kept, u64),
     known: Known<'_>,
     out: &OutDir,
 ) -> Option<CaptureReport> {
-    let limits =
-        Limits { snaplen: state.scenario.capture.snaplen, max: state.scenario.capture.max };
-    let (of_line, beyond_line) = match &mut state.tally {
-        Some(tally) => (std::mem::take(&mut tally.captured), tally.captured_beyond),
-        None => (Vec::new(), 0),
-    };
-    let of_hook = std::mem::take(&mut state.captured);
-    let kept = Kept::gather(limits, of_hook.into_iter().chain(of_line));
+    let limits = limits(state);
     let totals = match stage.kernel.totals() {
         Ok(totals) => totals,
         Err(e) => {
@@ -58,7 +66,7 @@ fn to_file(
     stage: &Stage,
     kept: &Kept,
     limits: Limits,
-    (flows, sends, names): Known<'_>,
+    (flows, named, names): Known<'_>,
     out: &OutDir,
 ) -> Result<(), CaptureError> {
     let file = BufWriter::new(File::create(out.path().join(write::CAPTURE))?);
@@ -67,11 +75,11 @@ fn to_file(
         links: &stage.links,
         snaplen: limits.snaplen,
         flows,
-        sends,
+        sends: &[],
         names,
         clock: clock::realtime_offset_ns(),
     };
-    capture::write(file, &page)
+    capture::write_named(file, &page, named)
 }
 
 fn note(state: &mut State<'_>, report: CaptureReport, limits: Limits) {

@@ -34,6 +34,16 @@ pub struct Counted {
     pub unmarkable: u64,
     pub whole: Vec<(String, u64)>,
     pub gaps: Vec<Gap>,
+    /// By slot, of sockets that lost events.
+    pub lost: BTreeMap<u32, Lost>,
+}
+
+/// Events of a socket that found no room: how many, the first and the last (ns).
+#[derive(Clone, Copy)]
+pub struct Lost {
+    pub events: u64,
+    pub first: u64,
+    pub last: u64,
 }
 
 /// One rule, whoever carried it out.
@@ -122,6 +132,11 @@ impl Counted {
             if c.lost_events > 0 {
                 let cookie = Some(flow.cookie);
                 self.gaps.push(Gap { cookie, from: c.lost_first, to: c.lost_last });
+                let none = Lost { events: 0, first: u64::MAX, last: 0 };
+                let lost = self.lost.entry(flow.slot).or_insert(none);
+                lost.events += c.lost_events;
+                lost.first = lost.first.min(c.lost_first);
+                lost.last = lost.last.max(c.lost_last);
             }
         }
         self.slots.insert(flow.slot, both);

@@ -30,6 +30,10 @@ const RENEW: Duration = Duration::from_millis(500);
 /// How long sockets may take to close once their apps are gone. Orphans that retransmit into
 /// nothing would take minutes, and their verdict is known by then.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Lines that are taken in before a batch of events at most.
+const LINES: usize = 1024;
+/// How soon it is looked again whether the disk has caught up.
+const ROOM_AGAIN: Duration = Duration::from_millis(20);
 /// How long lines are waited for before a connection is looked at.
 const CATCH_UP: Duration = Duration::from_millis(50);
 /// What the controller has to lift the faults itself once `duration` is up.
@@ -53,12 +57,16 @@ pub enum Input {
 pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Instant>) -> Input {
     let far = Instant::now() + Duration::from_secs(3600);
     let stopped = state.interrupted.is_some();
+    // Without room the ring fills up, and the kernel counts what it cannot tell; the lease is renewed all the same.
+    let room = state.recorded.has_room();
+    let soon = Instant::now() + ROOM_AGAIN;
+    let deadline = if room { deadline } else { Some(deadline.map_or(soon, |d| d.min(soon))) };
     let input = tokio::select! {
         Ok(signal) = state.stop.wait_for(Option::is_some), if !stopped => {
             Input::Stop(signal.unwrap_or(libc::SIGTERM))
         }
-        Some(event) = stage.app_events.recv() => Input::App(event),
-        Some(batch) = stage.batches.recv() => Input::Events(batch),
+        Some(event) = stage.app_events.recv(), if room => Input::App(event),
+        Some(batch) = stage.batches.recv(), if room => Input::Events(batch),
         Some(change) = stage.interfaces.recv() => Input::Interface(Network::Run, change),
         Some(change) = stage.home_interfaces.recv() => Input::Interface(Network::Home, change),
         Some(lookup) = stage.selection.lookups.recv() => Input::Lookup(lookup),
@@ -67,8 +75,19 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
     };
     if matches!(input, Input::Events(_)) && !state.late.is_empty() {
         catch_up(stage, state).await;
+    } else if matches!(input, Input::Events(_)) {
+        lines(stage, state);
     }
     input
+}
+
+/// Takes in lines that are there. A batch has thousands of events: lines that came one by one between batches
+/// would fall ever further behind those that they are about.
+fn lines(stage: &mut Stage, state: &mut State<'_>) {
+    for _ in 0..LINES {
+        let Ok(event) = stage.app_events.try_recv() else { return };
+        state.app_event(event, stage);
+    }
 }
 
 /// Takes in the lines written until now: a line comes before the connection that it announces,
@@ -164,6 +183,7 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
         execs.check(state);
         resets::check(stage, state, now);
         tend(stage, state);
+        state.recorded.tend();
         progress::tell(stage, state, now);
         if over(stage.hold, state, &timeline, &execs, hard_stop, now) {
             break;
@@ -279,7 +299,7 @@ pub fn tend(stage: &mut Stage, state: &mut State<'_>) {
 fn arm(stage: &mut Stage, state: &mut State<'_>, rules: &[RuleId]) {
     match lay(&stage.plan, &mut stage.kernel, stage.line.as_ref(), rules) {
         Ok(armed) => {
-            state.armed.push(armed);
+            state.recorded.armed(armed);
             actions::arm(stage, state, rules);
         }
         Err(e) => state.fail(told(&e)),

@@ -20,6 +20,7 @@ mod execs;
 pub(crate) mod interfaces;
 mod janitor;
 pub mod journal;
+mod judged;
 mod late;
 pub(crate) mod lay;
 pub(crate) mod line;
@@ -71,6 +72,9 @@ pub struct Options {
     pub janitor: bool,
     /// When no step is left, go on for as long as a socket is or may become one of the flows.
     pub hold: bool,
+    /// Records (events, and what apps said) that are held in memory at most; a run with more is judged from disk.
+    /// [`crate::history::HELD`] but for tests.
+    pub held: usize,
     /// Who is told once a second how it goes.
     pub progress: Option<mpsc::UnboundedSender<progress::Progress>>,
 }
@@ -149,8 +153,9 @@ pub async fn run(
     reach: Reach,
 ) -> Result<Report, RunError> {
     let mut stage = prepare::prepare(scenario, options, out, reach).await?;
-    let mut state = state::State::new(scenario, &stage, stop);
+    let mut state = state::State::new(scenario, &stage, options.held, stop);
     if start::start_apps(&mut stage, &mut state).await {
+        recorded::begin(&stage, &mut state, options, out);
         drive::drive(&mut stage, &mut state).await;
     }
     ending::end(&mut stage, &mut state).await;

@@ -13,6 +13,7 @@ use super::actions::{self, Actions};
 use super::blocks::{Blocks, Line};
 use super::late::{Late, Room};
 use super::prepare::Stage;
+use super::recorded::Recorded;
 use crate::app::AppEvent;
 use crate::app::output::{MAX_WRITE, Stream};
 use crate::capture::Packet;
@@ -21,10 +22,8 @@ use crate::clock;
 use crate::expect::LogLine;
 use crate::kernel::Batch;
 use crate::ledger::entry::{Entry, What};
-use crate::ledger::lines::Armed;
-use crate::ledger::store::Ledger;
 use crate::line::tally::Tally;
-use crate::outcome::{AppMessage, OutcomeParser};
+use crate::outcome::OutcomeParser;
 use crate::scenario::Scenario;
 use crate::scenario::model::{AppId, ExpectWhat, OutcomeSource, Stdio, Trigger};
 
@@ -91,7 +90,7 @@ pub struct State<'a> {
     /// The signal that interrupted it.
     pub interrupted: Option<i32>,
     pub apps: Vec<AppState>,
-    pub ledger: Ledger,
+    pub recorded: Recorded,
     /// Cookies of observed sockets that have not been seen to close.
     pub open: HashSet<u64>,
     /// Observed sockets, by cookie.
@@ -104,7 +103,6 @@ pub struct State<'a> {
     pub tally: Option<Tally>,
     /// What faults touched, from the packet programs.
     pub captured: Vec<Packet>,
-    pub messages: Vec<AppMessage>,
     /// Lines that some expectation asks for, with their CLOCK_MONOTONIC time.
     pub lines: Vec<(u64, usize, String)>,
     /// Whether a socket has taken the role of a flow.
@@ -114,8 +112,6 @@ pub struct State<'a> {
     pub warnings: Vec<String>,
     pub comms: BTreeMap<u32, String>,
     pub steps: Vec<crate::timeline::StepState>,
-    /// What the hook had armed, in order.
-    pub armed: Vec<Armed>,
     /// Rules that were armed when the run was over.
     pub armed_at_end: Vec<crate::plan::RuleId>,
     pub late: Vec<Late>,
@@ -128,7 +124,7 @@ pub struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    pub fn new(scenario: &'a Scenario, stage: &Stage, stop: Stop) -> Self {
+    pub fn new(scenario: &'a Scenario, stage: &Stage, held: usize, stop: Stop) -> Self {
         Self {
             scenario,
             stop,
@@ -136,13 +132,12 @@ impl<'a> State<'a> {
             end: None,
             interrupted: None,
             apps: scenario.apps.iter().map(|_| AppState::default()).collect(),
-            ledger: Ledger::new(),
+            recorded: Recorded::new(held),
             open: HashSet::new(),
             sockets: BTreeMap::new(),
             actions: Actions::default(),
             tally: None,
             captured: Vec::new(),
-            messages: Vec::new(),
             line: "none",
             lines: Vec::new(),
             appeared: vec![false; scenario.flows.len()],
@@ -150,7 +145,6 @@ impl<'a> State<'a> {
             warnings: Vec::new(),
             comms: BTreeMap::new(),
             steps: Vec::new(),
-            armed: Vec::new(),
             armed_at_end: Vec::new(),
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),
@@ -294,7 +288,7 @@ impl<'a> State<'a> {
             self.warnings.push(format!("app {}: {warning}", self.scenario.apps[app].name));
         }
         let Some(message) = parsed.message else { return false };
-        self.messages.push(message);
+        self.recorded.message(message);
         self.apps[app].outcomes += 1;
         let count = self.apps[app].outcomes;
         self.news.push(News::Outcomes { app, at, count });
@@ -303,6 +297,9 @@ impl<'a> State<'a> {
 
     /// Takes in events of the kernel.
     pub fn batch(&mut self, batch: &Batch, stage: &mut Stage) {
+        if let Some(reader) = &stage.events {
+            reader.took(batch);
+        }
         for raw in batch.iter() {
             match Entry::decode(raw) {
                 Ok(entry) => self.entry(entry, stage),
@@ -333,7 +330,7 @@ impl<'a> State<'a> {
             let states = states_of(&entry.what).iter();
             self.news.extend(states.map(|s| News::Flow { flow, at: entry.ts, state: *s }));
         }
-        self.ledger.push(entry);
+        self.recorded.event(entry);
     }
 
     fn socket(&mut self, entry: &Entry) {

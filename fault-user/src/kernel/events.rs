@@ -2,8 +2,9 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -19,6 +20,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// Where each record ends.
     ends: Vec<usize>,
+    /// It came out of the ring, and not from the delay line.
+    of_ring: bool,
 }
 
 impl Batch {
@@ -52,6 +55,11 @@ impl Batch {
 
 /// Records per batch at most: keeps the controller's loop responsive under load.
 const BATCH: usize = 4096;
+/// Records that may wait for the controller, some 90 MB. Beyond that they stay in the ring, and what finds no room there
+/// is counted with its socket and its time.
+const BACKLOG: u64 = 1_000_000;
+/// How often it is looked whether the controller has caught up.
+const CATCH_UP: Duration = Duration::from_millis(5);
 /// How often the ring and the stop flag are looked at. Packets and sends wake nobody (fault-ebpf's
 /// `emit`); in that time the ring would hold the events of nine million a second.
 const POLL_MS: u16 = 20;
@@ -60,6 +68,7 @@ const POLL_MS: u16 = 20;
 #[must_use = "dropping it stops reading events"]
 pub struct EventReader {
     stop: Arc<AtomicBool>,
+    taken: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,11 +93,13 @@ impl Kernel {
         let ring = self.event_ring()?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
+        let taken = Arc::new(AtomicU64::new(0));
+        let read_off = Arc::clone(&taken);
         let thread = std::thread::Builder::new()
             .name("flowfault-events".into())
-            .spawn(move || consume(ring, &tx, &flag))
+            .spawn(move || consume(ring, &tx, &flag, &read_off))
             .map_err(KernelError::map("start the event thread"))?;
-        Ok(EventReader { stop, thread: Some(thread) })
+        Ok(EventReader { stop, taken, thread: Some(thread) })
     }
 
     /// The ring, once.
@@ -105,6 +116,13 @@ impl Kernel {
 }
 
 impl EventReader {
+    /// To be told of every batch that was taken: only so many wait at a time.
+    pub fn took(&self, batch: &Batch) {
+        if batch.of_ring {
+            self.taken.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Reads what is left in the ring and ends. Detach the programs first.
     pub fn finish(mut self) {
         self.join();
@@ -126,16 +144,27 @@ impl Drop for EventReader {
     }
 }
 
-fn consume(mut ring: RingBuf<MapData>, tx: &mpsc::UnboundedSender<Batch>, stop: &AtomicBool) {
+fn consume(
+    mut ring: RingBuf<MapData>,
+    tx: &mpsc::UnboundedSender<Batch>,
+    stop: &AtomicBool,
+    taken: &AtomicU64,
+) {
+    let mut read = 0;
     loop {
         // Read the flag before the ring: what was written before the stop is then still read.
         let stopping = stop.load(Ordering::Acquire);
-        let mut batch = Batch::new();
+        if !stopping && taken.load(Ordering::Relaxed) + BACKLOG < read {
+            std::thread::sleep(CATCH_UP);
+            continue;
+        }
+        let mut batch = Batch { of_ring: true, ..Batch::new() };
         while batch.len() < BATCH
             && let Some(item) = ring.next()
         {
             batch.push(&item);
         }
+        read += batch.len() as u64;
         let drained = batch.len() < BATCH;
         if !batch.is_empty() && tx.send(batch).is_err() {
             return;

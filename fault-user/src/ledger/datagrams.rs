@@ -13,9 +13,12 @@ pub const UDP: u8 = 17;
 /// The sends of a UDP flow. One send is one datagram (or one batch, with UDP_SEGMENT), and it
 /// passes the hook inside of the call: the datagram is the evidence of its send. One that never
 /// comes there (a firewall of this host, no neighbour) is not seen.
-pub(super) fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
+pub(super) fn sends(
+    list: &[Entry],
+    seq: &mut Unwrapper,
+    seen: &mut BTreeSet<i64>,
+) -> Vec<SendCall> {
     let mut sends = Vec::new();
-    let mut seen = BTreeSet::new();
     for e in list {
         let What::Tx(packet) = e.what else { continue };
         let start = seq.offset(packet.seq);

@@ -2,13 +2,16 @@
 
 use fault_common::event::tcp;
 
+use super::datagrams::UDP;
 use super::entry::{Entry, Packet, What};
 use super::flow::{Ack, FlowRecord, LostRx, TxCopy};
 use super::stream::{RangeIndex, Unwrapper};
 
-/// A copy whose acknowledgement may still tell a round trip.
+/// A copy whose acknowledgement may still tell a round trip. No index of the record: what is settled leaves it.
 struct InFlight {
-    copy: usize,
+    ts: u64,
+    range: std::ops::Range<i64>,
+    dropped: bool,
     /// Sent more than once: which copy is acknowledged cannot be told (Karn).
     again: bool,
 }
@@ -19,8 +22,9 @@ pub(super) struct Replay {
     seq: Unwrapper,
     una: i64,
     tx_end: i64,
-    /// Sends that had returned by the current moment.
+    /// Sends of the record that had returned by the current moment, and the end of all that ever had.
     returned: usize,
+    returned_end: i64,
     has_tx: bool,
     fin: bool,
     /// When each copy of the SYN was sent.
@@ -37,6 +41,7 @@ impl Replay {
             una: 0,
             tx_end: 0,
             returned: 0,
+            returned_end: 0,
             has_tx,
             fin: false,
             syns: Vec::new(),
@@ -54,9 +59,26 @@ impl Replay {
         }
     }
 
+    /// The record as far as events have come.
+    pub(super) fn flow(&self) -> &FlowRecord {
+        &self.flow
+    }
+
+    /// The same, to add send calls to it, or to take out what is settled.
+    pub(super) fn flow_mut(&mut self) -> &mut FlowRecord {
+        // Positions in it may be others afterwards.
+        self.returned = 0;
+        &mut self.flow
+    }
+
+    /// To be called when all events so far are through, and after every change by others.
+    pub(super) fn index(&mut self) {
+        self.flow.tx_index = RangeIndex::new(self.flow.tx.iter().map(|c| c.range.clone()));
+    }
+
     /// The record, once all events are through.
     pub(super) fn finish(mut self) -> FlowRecord {
-        self.flow.tx_index = RangeIndex::new(self.flow.tx.iter().map(|c| c.range.clone()));
+        self.index();
         self.flow
     }
 
@@ -74,23 +96,25 @@ impl Replay {
         if range.is_empty() && !p.dropped {
             return;
         }
-        let copy = self.flow.tx.len();
-        if !range.is_empty() {
-            self.sent(copy, &range);
-        }
         let Packet { dropped, discarded, rule, segs, .. } = *p;
+        if !range.is_empty() {
+            self.sent(ts, &range, dropped);
+        }
         self.flow.tx.push(TxCopy { ts, range, dropped, discarded, rule, segs });
     }
 
-    fn sent(&mut self, copy: usize, range: &std::ops::Range<i64>) {
+    fn sent(&mut self, ts: u64, range: &std::ops::Range<i64>, dropped: bool) {
         let again = range.start < self.tx_end;
         if again {
             for other in &mut self.in_flight {
-                let r = &self.flow.tx[other.copy].range;
+                let r = &other.range;
                 other.again |= r.start < range.end && range.start < r.end;
             }
         }
-        self.in_flight.push(InFlight { copy, again });
+        // Nobody acknowledges a datagram: they would stay for ever.
+        if self.flow.proto != UDP {
+            self.in_flight.push(InFlight { ts, range: range.clone(), dropped, again });
+        }
         self.tx_end = self.tx_end.max(range.end);
         self.seq.advance(range.end);
     }
@@ -118,13 +142,14 @@ impl Replay {
     fn sent_by(&mut self, ts: u64) -> i64 {
         let sends = &self.flow.sends;
         while sends.get(self.returned).is_some_and(|s| s.ts <= ts) {
+            self.returned_end = self.returned_end.max(sends[self.returned].range.end);
             self.returned += 1;
         }
         // On loopback an ack may overtake the return of the send call; the packets then bear
         // witness. Where no packet is on record at all, all sends of the flow have to do.
-        let known = if self.has_tx { &sends[..self.returned] } else { &sends[..] };
         // The ends only rise: the last one is the highest.
-        self.tx_end.max(known.last().map_or(0, |s| s.range.end))
+        let last = sends.last().filter(|_| !self.has_tx).map_or(0, |s| s.range.end);
+        self.tx_end.max(self.returned_end).max(last)
     }
 
     fn acked(&mut self, ts: u64, upto: i64, rule: Option<u32>) {
@@ -134,13 +159,11 @@ impl Replay {
         self.una = upto;
         self.seq.advance(upto);
         self.flow.acks.push(Ack { ts, upto, rule });
-        let tx = &self.flow.tx;
         let mut newest = None;
         self.in_flight.retain(|f| {
-            let c = &tx[f.copy];
-            let done = c.range.end <= upto;
-            if done && !f.again && !c.dropped {
-                newest = newest.max(Some(c.ts));
+            let done = f.range.end <= upto;
+            if done && !f.again && !f.dropped {
+                newest = newest.max(Some(f.ts));
             }
             !done
         });

@@ -2,7 +2,9 @@
 #![expect(missing_docs, reason = "fields and variants whose name says it all")]
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,6 +12,7 @@ use thiserror::Error;
 use super::build;
 use super::entry::{Entry, What};
 use super::flow::FlowRecord;
+use super::heads::Heads;
 use super::lines::{Armed, End, Line};
 use crate::correlate::names::{Names, RuleName};
 use crate::outcome::AppMessage;
@@ -21,6 +24,7 @@ pub const SCHEMA: u32 = 2;
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    heads: Heads,
     live: BTreeMap<u32, BTreeMap<u64, LiveSocket>>,
 }
 
@@ -41,6 +45,12 @@ impl Ledger {
     /// Keeps an event.
     pub fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
+        self.note(&entry);
+    }
+
+    /// Takes in an event that is kept elsewhere.
+    pub fn note(&mut self, entry: &Entry) {
+        self.heads.note(entry);
         let Some(flow) = entry.flow else { return };
         if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
             return;
@@ -55,7 +65,17 @@ impl Ledger {
         *moment = Some(moment.map_or(entry.ts, |t| t.min(entry.ts)));
     }
 
-    /// Everything so far, in order of arrival.
+    /// Lets go of the events, for they are kept elsewhere.
+    pub fn let_go(&mut self) {
+        self.entries = Vec::new();
+    }
+
+    /// What is known of each socket apart from its bytes.
+    pub fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// Everything so far that was not let go, in order of arrival.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -94,6 +114,10 @@ pub struct Header {
     pub apps: Vec<String>,
     pub flows: Vec<String>,
     pub rules: Vec<String>,
+    /// Of a run that is longer than memory: how many records were held when it was judged
+    /// ([`crate::history::HELD`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<usize>,
 }
 
 impl Header {
@@ -108,6 +132,7 @@ impl Header {
             apps: names.apps.clone(),
             flows: names.flows.clone(),
             rules: (0..names.rules.len() as u32).map(|i| names.rule(i)).collect(),
+            held: None,
         }
     }
 
@@ -150,6 +175,25 @@ impl<W: Write> JsonlWriter<W> {
         line(&mut self.out, entry)
     }
 
+    /// Writes a line of either kind.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_record(&mut self, record: &Record) -> io::Result<()> {
+        match record {
+            Record::Entry(entry) => self.write(entry),
+            Record::Line(other) => self.write_line(other),
+        }
+    }
+
+    /// Hands on what is buffered.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Writes something else.
     ///
     /// # Errors
@@ -189,17 +233,29 @@ pub struct Events {
 }
 
 impl Events {
-    fn take(&mut self, text: &str) -> Result<(), serde_json::Error> {
-        // Nearly all lines are events. Of what is none of both, what it is not as an event says more.
-        match serde_json::from_str(text) {
-            Ok(entry) => self.entries.push(entry),
-            Err(e) => match serde_json::from_str(text).map_err(|_| e)? {
-                Line::Armed(armed) => self.armed.push(armed),
-                Line::Message(message) => self.messages.push(message),
-                Line::End(end) => self.end = Some(end),
-            },
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Entry(entry) => self.entries.push(entry),
+            Record::Line(Line::Armed(armed)) => self.armed.push(armed),
+            Record::Line(Line::Message(message)) => self.messages.push(message),
+            Record::Line(Line::End(end)) => self.end = Some(end),
         }
-        Ok(())
+    }
+}
+
+/// A line after the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    Entry(Entry),
+    Line(Line),
+}
+
+impl Record {
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        // Nearly all lines are events. Of what is none of both, what it is not as an event says more.
+        serde_json::from_str(text)
+            .map(Self::Entry)
+            .or_else(|e| serde_json::from_str(text).map(Self::Line).map_err(|_| e))
     }
 }
 
@@ -218,34 +274,108 @@ pub enum ReadError {
     Line { number: usize, source: serde_json::Error },
 }
 
-/// Reads `events.jsonl` again.
+/// Reads `events.jsonl` again, whole.
 ///
 /// # Errors
 /// A [`ReadError`]; a last line without an end is no error but `truncated`.
-pub fn read(mut input: impl BufRead) -> Result<Events, ReadError> {
-    let mut text = String::new();
-    input.read_line(&mut text)?;
-    let header = header(&text)?;
-    let mut events = Events {
-        header,
-        entries: Vec::new(),
-        armed: Vec::new(),
-        messages: Vec::new(),
-        end: None,
-        truncated: false,
-    };
-    for number in 2.. {
-        text.clear();
-        if input.read_line(&mut text)? == 0 {
-            break;
+pub fn read(input: impl BufRead) -> Result<Events, ReadError> {
+    Reader::new(input)?.all()
+}
+
+/// Opens a file of events; what ends in `.zst` is decompressed.
+///
+/// # Errors
+/// What the system says.
+pub fn input(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let file = File::open(path)?;
+    Ok(match path.extension().is_some_and(|x| x == "zst") {
+        true => Box::new(BufReader::with_capacity(1 << 18, zstd::Decoder::new(file)?)),
+        false => Box::new(BufReader::new(file)),
+    })
+}
+
+/// Reads `events.jsonl` line by line.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    header: Header,
+    text: String,
+    number: usize,
+    truncated: bool,
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// A [`ReadError`].
+    pub fn new(mut input: R) -> Result<Self, ReadError> {
+        let mut text = String::new();
+        input.read_line(&mut text)?;
+        let header = header(&text)?;
+        Ok(Self { input, header, text, number: 1, truncated: false })
+    }
+
+    /// The first line.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Whether the last line, or the compressed stream, broke off: the run was killed while it wrote.
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// All that is left.
+    ///
+    /// # Errors
+    /// A [`ReadError`].
+    pub fn all(mut self) -> Result<Events, ReadError> {
+        let mut events = Events {
+            header: self.header.clone(),
+            entries: Vec::new(),
+            armed: Vec::new(),
+            messages: Vec::new(),
+            end: None,
+            truncated: false,
+        };
+        while let Some(record) = self.next()? {
+            events.take(record);
         }
-        match events.take(&text) {
-            Ok(()) => {}
-            Err(_) if !text.ends_with('\n') => events.truncated = true,
-            Err(source) => return Err(ReadError::Line { number, source }),
+        events.truncated = self.truncated;
+        Ok(events)
+    }
+
+    /// The next line; `None` after the last.
+    ///
+    /// # Errors
+    /// A [`ReadError`]; a last line without an end is no error.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would go on after an error")]
+    pub fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        if self.truncated {
+            return Ok(None);
+        }
+        self.text.clear();
+        self.number += 1;
+        match self.input.read_line(&mut self.text) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            // The compressed stream has no end.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.truncated = true;
+                return Ok(None);
+            }
+            Err(e) => return Err(e.into()),
+        }
+        match Record::parse(&self.text) {
+            Ok(record) => Ok(Some(record)),
+            Err(_) if !self.text.ends_with('\n') => {
+                self.truncated = true;
+                Ok(None)
+            }
+            Err(source) => Err(ReadError::Line { number: self.number, source }),
         }
     }
-    Ok(events)
 }
 
 fn header(text: &str) -> Result<Header, ReadError> {

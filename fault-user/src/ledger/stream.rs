@@ -65,6 +65,15 @@ impl RangeSet {
         }
     }
 
+    /// Takes out every position before `at`.
+    pub fn forget_below(&mut self, at: i64) {
+        let gone = self.ranges.partition_point(|r| r.end <= at);
+        self.ranges.drain(..gone);
+        if let Some(first) = self.ranges.first_mut() {
+            first.start = first.start.max(at);
+        }
+    }
+
     /// Whether every byte of `range` is in it (true for an empty range).
     pub fn covers(&self, range: &Range<i64>) -> bool {
         self.gaps(range).is_empty()

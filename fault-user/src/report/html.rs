@@ -108,6 +108,11 @@ fn timeline(report: &Report) -> String {
             words::count(unclaimed, "send")
         );
     }
+    let lost = view::losses(report).into_iter();
+    let omitted = (report.sends_omitted > 0).then(|| view::omitted(report));
+    for note in lost.chain(omitted) {
+        out += &format!("<p class=\"note\">{}</p>\n", Esc(&note));
+    }
     if !report.steps.is_empty() {
         out += &tables::steps(report);
     }

@@ -8,6 +8,7 @@ pub mod html;
 pub mod jepsen;
 pub mod json;
 pub mod junit;
+pub mod kept;
 pub mod model;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -16,4 +17,4 @@ mod view;
 pub mod words;
 pub mod write;
 
-pub use write::{OutDir, load};
+pub use write::{OutDir, load, load_whole};

@@ -30,6 +30,10 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     pub flows: Vec<FlowReport>,
     pub sends: Vec<SendReport>,
+    /// Sends that are not in `sends` but in `sends.jsonl.zst`: of a run with more than 100 000 of them those that were
+    /// delivered (or that no outcome line claims) and that no fault had a part in, and others beyond 100 000.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sends_omitted: u64,
     /// Number of sends per verdict; every verdict is there, zeros too.
     pub verdicts: BTreeMap<String, u64>,
     pub evidence: Evidence,
@@ -45,6 +49,11 @@ pub struct Report {
     /// What was armed, and how often it met and acted on a packet.
     pub faults: Vec<FaultReport>,
     pub warnings: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// How a run ended.
@@ -102,6 +111,19 @@ pub struct FlowReport {
     pub retransmits: u64,
     /// Smallest measured round trip, ms.
     pub min_rtt_ms: Option<f64>,
+    /// Events of it that were lost; absent if none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostReport>,
+}
+
+/// Events of a socket for which the controller had no room: what it had to say of it then is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LostReport {
+    /// How many.
+    pub events: u64,
+    /// The first and the last.
+    pub first_ms: f64,
+    pub last_ms: f64,
 }
 
 /// Packets as on the wire (a super-packet of 45 segments counts 45); `bytes` are IP bytes.

@@ -25,6 +25,7 @@ pub(crate) fn quiet() -> Report {
         line: None,
         steps: Vec::new(),
         flows: vec![flow("chat", 41_000, [12, 0], [11, 0])],
+        sends_omitted: 0,
         verdicts: verdicts(&sends),
         sends,
         evidence: Evidence { tier: "fexit".to_owned(), blind_spots: Vec::new() },
@@ -52,6 +53,7 @@ pub(crate) fn outage() -> Report {
             step("epilogue", None, None, "clear all"),
         ],
         flows: outage_flows(),
+        sends_omitted: 0,
         verdicts: verdicts(&sends),
         sends,
         evidence: Evidence {
@@ -177,6 +179,7 @@ pub(crate) fn flow(name: &str, port: u16, egress: [u64; 2], ingress: [u64; 2]) -
         ingress: counters(ingress),
         retransmits: 0,
         min_rtt_ms: Some(0.2),
+        lost: None,
     }
 }
 

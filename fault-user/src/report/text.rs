@@ -50,7 +50,7 @@ fn headline(page: &mut Page, report: &Report) {
 }
 
 fn messages(page: &mut Page, report: &Report) {
-    if report.sends.is_empty() {
+    if report.sends.is_empty() && report.sends_omitted == 0 {
         return;
     }
     page.heading("Messages");
@@ -136,6 +136,12 @@ fn remarks(page: &mut Page, report: &Report) {
             words::count(all, "event")
         );
         page.item(("Events", Grade::Bad), 0, 10, &text);
+        for text in view::losses(report) {
+            page.indented(10, &text);
+        }
+    }
+    if report.sends_omitted > 0 {
+        page.item(("Sends", Grade::Quiet), 0, 10, &view::omitted(report));
     }
     for warning in &report.warnings {
         page.item(("Warning", Grade::Doubtful), 0, 10, &words::visible(warning));

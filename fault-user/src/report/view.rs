@@ -3,6 +3,7 @@
 
 use super::model::{FlowReport, Report, RunResult, SendReport, StepReport};
 use super::words;
+use super::write::SENDS;
 use crate::verdict::Verdict;
 
 /// How worried a reader should be.
@@ -64,6 +65,31 @@ pub(super) fn messages(report: &Report) -> Vec<&SendReport> {
         severity(a.verdict).cmp(&severity(b.verdict)).then(a.started_ms.total_cmp(&b.started_ms))
     });
     messages
+}
+
+/// Events lost, flow by flow.
+pub(super) fn losses(report: &Report) -> Vec<String> {
+    let flows = report.flows.iter().filter_map(|f| Some((f, f.lost?)));
+    let told = flows.map(|(flow, lost)| {
+        format!(
+            "{} {} (cookie {}): {} events lost between {} and {}",
+            words::visible(&flow.app),
+            words::visible(&flow.name),
+            flow.cookie,
+            lost.events,
+            words::time(lost.first_ms),
+            words::time(lost.last_ms)
+        )
+    });
+    told.collect()
+}
+
+/// Which sends are not in the report.
+pub(super) fn omitted(report: &Report) -> String {
+    format!(
+        "{} that no fault had a part in (or beyond those that a report holds) are in {SENDS} alone",
+        words::count(report.sends_omitted, "send")
+    )
 }
 
 /// A stretch of time in which a step's faults were on.

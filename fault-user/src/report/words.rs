@@ -93,10 +93,17 @@ pub fn shorten(text: &str, max: usize) -> String {
 
 /// The first few of `names`, and how many more there are: `a, b, c and 4 more`.
 pub fn first_few<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let all = names.len() as u64;
+    first_few_of(names, all)
+}
+
+/// The same of `all` names, of which `names` are the first.
+pub fn first_few_of<'a>(names: impl IntoIterator<Item = &'a str>, all: u64) -> String {
     const SHOWN: usize = 5;
-    let mut names = names.into_iter().map(|name| shorten(&visible(name), 40));
-    let shown: Vec<String> = names.by_ref().take(SHOWN).collect();
-    let more = names.count();
+    let names = names.into_iter().map(|name| shorten(&visible(name), 40));
+    let shown: Vec<String> = names.take(SHOWN).collect();
+    let more = all.saturating_sub(shown.len() as u64);
     let shown = shown.join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }

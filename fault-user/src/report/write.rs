@@ -6,7 +6,7 @@ use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use super::model::{Report, SCHEMA};
-use super::{html, json, junit};
+use super::{html, json, junit, kept};
 
 /// Name of the report in its directory.
 pub const REPORT: &str = "report.json";
@@ -14,6 +14,10 @@ const PAGE: &str = "report.html";
 const JUNIT: &str = "junit.xml";
 /// Every event of the run, below its directory.
 pub const EVENTS: &str = "events.jsonl";
+/// The same of a run that is longer than memory, or that is not over yet.
+pub const LONG_EVENTS: &str = "events.jsonl.zst";
+/// All sends of a run that has too many for its report.
+pub const SENDS: &str = "sends.jsonl.zst";
 /// The packets that faults touched, below its directory.
 pub const CAPTURE: &str = "dropped.pcapng";
 /// Directory of what the apps and the steps' commands wrote.
@@ -228,7 +232,9 @@ impl OutDir {
 
     /// Removes what a run writes while it goes on. Nothing else: the directory is the user's.
     fn remove_logs(&self) -> Result<(), Error> {
-        self.remove_if_there(&self.path.join(EVENTS))?;
+        for name in [EVENTS, LONG_EVENTS, SENDS] {
+            self.remove_if_there(&self.path.join(name))?;
+        }
         self.remove_if_there(&self.path.join(CAPTURE))?;
         let apps = self.path.join(APPS);
         let entries = match fs::read_dir(&apps) {
@@ -290,6 +296,12 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Write { action, path: path.to_owned(), source }
 }
 
+/// Where the events of a run are.
+pub fn events(dir: &Path) -> PathBuf {
+    let long = dir.join(LONG_EVENTS);
+    if long.exists() { long } else { dir.join(EVENTS) }
+}
+
 /// Reads the report of a finished run.
 ///
 /// # Errors
@@ -311,6 +323,23 @@ pub fn load(dir: &Path) -> Result<Report, Error> {
         return Err(Error::Schema { path, found: version.schema });
     }
     serde_json::from_slice(&text).map_err(malformed)
+}
+
+/// The same with all of its sends, however many: each takes some 0.5 KB.
+///
+/// # Errors
+/// As [`load`]; the file with all sends cannot be read.
+pub fn load_whole(dir: &Path) -> Result<Report, Error> {
+    let mut report = load(dir)?;
+    if report.sends_omitted > 0 {
+        let path = dir.join(SENDS);
+        let sends = fs::File::open(&path).and_then(kept::read);
+        let sends = sends.and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        report.sends = sends.map_err(|source| Error::Read { path, source })?;
+        report.sends.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
+        report.sends_omitted = 0;
+    }
+    Ok(report)
 }
 
 #[cfg(test)]

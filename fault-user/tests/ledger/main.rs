@@ -6,6 +6,7 @@ mod audits;
 mod causes;
 mod concurrent;
 mod gaps;
+mod long;
 mod matching;
 mod rerouted;
 mod results;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fault_user::audit::{self, Audit};
 use fault_user::report::text::{self, Style};
-use fault_user::report::{html, jepsen, json, junit, load, words};
+use fault_user::report::{html, jepsen, json, junit, load, load_whole, words};
 
 use crate::args::{Format, Report};
 use crate::exit::{self, Code};
@@ -23,7 +23,7 @@ pub fn report(args: &Report) -> Result<Code> {
         Format::Json => json::render(&report)? + "\n",
         Format::Junit => junit::render(&report)? + "\n",
         Format::Html => html::render(&report) + "\n",
-        Format::Jepsen => jepsen::render(&report),
+        Format::Jepsen => jepsen::render(&load_whole(&args.dir)?),
     };
     out::results(&text)?;
     Ok(exit::DONE)

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use fault_user::experiment::{self, Options, Reach};
+use fault_user::history;
 use fault_user::report::model::{Report, RunResult};
 use fault_user::report::text::{self, Style};
 use fault_user::report::write::{self, Owner};
@@ -42,6 +43,7 @@ pub fn run(args: Run) -> Result<Code> {
         tier: args.evidence.map(Into::into),
         hook: args.hook.map(Into::into),
         kernel_log: kernel_log(),
+        held: held(),
         janitor: true,
         hold: false,
         progress: None,
@@ -126,6 +128,11 @@ pub(crate) fn complaints(report: &Report) -> String {
     let reasons = report.warnings.iter().filter(|_| report.result == RunResult::Error).cloned();
     let lines = failed.chain(reasons);
     lines.map(|l| format!("flowfault: {}\n", words::visible(&l))).collect()
+}
+
+/// Records that a run holds in memory: FLOWFAULT_HELD, for tests of what happens beyond.
+pub(crate) fn held() -> usize {
+    std::env::var("FLOWFAULT_HELD").ok().and_then(|v| v.parse().ok()).unwrap_or(history::HELD)
 }
 
 /// Level of the eBPF programs' own messages: FLOWFAULT_KERNEL_LOG, 0 (off) to 5 (trace).

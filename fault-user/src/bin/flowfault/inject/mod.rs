@@ -122,6 +122,7 @@ async fn perform(args: &Inject, scenario: &Scenario, hits: &[Hit], reach: Reach)
         tier: None,
         hook: args.run.hook.map(Into::into),
         kernel_log: run::kernel_log(),
+        held: run::held(),
         janitor: true,
         hold: scenario.steps.iter().all(|step| step.lasts.is_none()),
         progress: Some(progress),
