@@ -224,6 +224,8 @@ pub struct SocketEntry {
     pub pid_tgid: u64,
     /// Conditions that its caller's user and cgroup do not contradict.
     pub allowed: u64,
+    /// The highest stream position that a packet of each direction has begun at.
+    pub reach: [u64; 2],
     /// The last TCP segment of each direction.
     pub last: [LastSegment; 2],
 }
@@ -258,9 +260,18 @@ pub struct Found {
     pub proto: u32,
     /// Owner of its file.
     pub uid: u32,
+    /// One of `TAKEN_*`, once a program has met it.
+    pub taken: u32,
+    /// Padding, zero.
+    pub _pad: u32,
 }
 
-/// What became of a [`Found`]: it is known now.
+/// Sockets that are taken in at a time.
+pub const MAX_FOUND: u32 = 4096;
+
+/// What became of a [`Found`]: nothing yet.
+pub const TAKEN_NOT: u32 = 0;
+/// It is known now.
 pub const TAKEN_IN: u32 = 1;
 /// It was known already, from its own connect.
 pub const TAKEN_BEFORE: u32 = 2;

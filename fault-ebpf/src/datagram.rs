@@ -20,7 +20,7 @@ use crate::classify::open_gate;
 use crate::condition;
 use crate::ctx::Skb;
 use crate::emit::{self, About};
-use crate::learn::{self, New};
+use crate::learn::{self, New, Place};
 use crate::maps::{DATAGRAMS, SOCKETS, TUPLES};
 use crate::parse::{self, Facts, IPPROTO_UDP};
 use crate::select;
@@ -77,7 +77,8 @@ pub fn note(cookie: u64, raddr: Addr, rport: u32, network: u32) {
     let id = if first { cookie } else { FURTHER_REMOTE | slot as u64 };
     let uid = bpf_get_current_uid_gid() as u32;
     let (state, allowed) = (SOCKET_DATAGRAM | network, condition::by_caller(uid));
-    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
+    let place = Place::START;
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed, place };
     if learn::register(id, &new) && !enlist(&key, id) {
         emit::count(Global::SocketsFull, 1);
     }
@@ -92,7 +93,8 @@ pub fn found(found: &Found) -> u32 {
     let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
     let (app, rport, raddr, pid_tgid) = (found.app, found.rport, found.raddr, found.pid_tgid);
     let (state, uid, allowed) = (SOCKET_DATAGRAM, found.uid, found.allowed);
-    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
+    let place = Place::START;
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed, place };
     let key = DatagramKey { cookie: found.cookie, raddr, rport, _pad: 0 };
     let done = learn::register(found.cookie, &new) && enlist(&key, found.cookie);
     if done { TAKEN_IN } else { TAKEN_NONE }

@@ -18,6 +18,7 @@ use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::capture::Link;
+use crate::chain::told;
 use crate::kernel::{Batch, CaptureReader, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
 use crate::netns::{self, Netns};
@@ -53,6 +54,8 @@ pub struct Stage {
     pub selection: Selection,
     pub plan: Plan,
     pub tier: Tier,
+    /// Why nobody could tell where the streams of open sockets stand.
+    pub unplaced: Option<String>,
     pub apps_dir: PathBuf,
     pub base_dir: PathBuf,
     pub hold: bool,
@@ -134,7 +137,7 @@ pub async fn prepare(
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
-    attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
+    let unplaced = attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -162,6 +165,7 @@ pub async fn prepare(
         selection,
         plan,
         tier,
+        unplaced,
         apps_dir,
         base_dir: options.base_dir.clone(),
         hold: options.hold,
@@ -236,18 +240,19 @@ fn attach_cgroups(
     Ok(())
 }
 
-/// Makes apps known that run already, with what they have open.
+/// Makes apps known that run already, with what they have open. Why positions of that count from the first byte seen,
+/// if they do.
 fn attach_apps(
     kernel: &mut Kernel,
     scenario: &Scenario,
     selection: &Selection,
     supervisor: &mut Supervisor,
     targets: Vec<attach::Target>,
-) -> Result<(), RunError> {
+) -> Result<Option<String>, RunError> {
     if targets.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    kernel.load_take_in()?;
+    let unplaced = kernel.load_take_in()?;
     if targets.iter().any(|t| t.children) {
         kernel.follow_children()?;
     }
@@ -266,7 +271,7 @@ fn attach_apps(
             supervisor.attach(target.app, process)?;
         }
     }
-    Ok(())
+    Ok(unplaced.map(|why| told(&why)))
 }
 
 fn register_apps(

@@ -177,7 +177,7 @@ impl Board {
             }
             None => return Err(full("guarded streams", MAX_FLOWS)),
         };
-        if self.kernel.take_in(&stream.found())? == Taken::NoRoom {
+        if self.kernel.take_in(&[stream.found()])? == [Taken::NoRoom] {
             return Err(full("streams since the first guard of those that are armed", STREAMS));
         }
         let assigned = self.kernel.assign(stream.cookie, flow)?;

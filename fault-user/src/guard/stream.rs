@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use fault_common::event::NO_FLOW;
-use fault_common::table::{Found, Tuple};
+use fault_common::table::{Found, TAKEN_NOT, Tuple};
 use nix::sys::socket::{
     AddressFamily, SockaddrLike as _, SockaddrStorage, getpeername, getsockname,
 };
@@ -71,6 +71,8 @@ impl Stream {
             state: 0,
             proto: TCP,
             uid: 0,
+            taken: TAKEN_NOT,
+            _pad: 0,
         }
     }
 

@@ -154,6 +154,7 @@ impl Kernel {
                 Program::SocketFilter(p) => p.unload(),
                 Program::BtfTracePoint(p) => p.unload(),
                 Program::FExit(p) => p.unload(),
+                Program::Iter(p) => p.unload(),
                 // There are no others in the object.
                 _ => Ok(()),
             };

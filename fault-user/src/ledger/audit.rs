@@ -152,7 +152,7 @@ pub fn audit(
 fn acked_though_dropped(flow: &FlowRecord, certain: bool) -> Option<Finding> {
     let (mut passed, mut dropped) = (RangeSet::new(), RangeSet::new());
     let mut copies = flow.tx.iter().peekable();
-    let mut una = 0;
+    let mut una = flow.acked_before();
     for ack in &flow.acks {
         while let Some(copy) = copies.next_if(|c| c.ts <= ack.ts) {
             let set = if copy.dropped { &mut dropped } else { &mut passed };

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use fault_common::event::tcp;
 
 use super::datagrams::{self, UDP};
-use super::entry::{Entry, What};
-use super::flow::{FlowRecord, SendCall};
+use super::entry::{Entry, Standing, What};
+use super::flow::{Found, FlowRecord, SendCall};
 use super::replay::Replay;
 use super::stream::{RangeIndex, Unwrapper};
 
@@ -35,7 +35,10 @@ pub fn build(entries: &[Entry]) -> Vec<FlowRecord> {
 }
 
 /// The sequence number of offset 0.
-fn base(list: &[Entry]) -> u32 {
+fn base(list: &[Entry], standing: Option<Standing>) -> u32 {
+    if let Some(standing) = standing {
+        return standing.first;
+    }
     let syn = list.iter().find_map(|e| match e.what {
         What::Tx(p) if p.has(tcp::SYN) => Some(p.seq),
         _ => None,
@@ -43,7 +46,7 @@ fn base(list: &[Entry]) -> u32 {
     if let Some(seq) = syn {
         return seq;
     }
-    // Open before the run: the lowest byte that anything on record touches.
+    // Open before the run, and nobody could tell: the lowest byte that anything on record touches.
     let first_send = list.iter().find_map(|e| match e.what {
         What::Send { ret, end_seq } if ret > 0 => Some(end_seq.wrapping_sub(ret as u32)),
         _ => None,
@@ -58,15 +61,30 @@ fn base(list: &[Entry]) -> u32 {
 }
 
 fn one(list: &[Entry]) -> FlowRecord {
-    let base = base(list);
-    let seq = Unwrapper::new(base);
-    let mut flow = FlowRecord { seq_base: base, ..empty(list) };
-    flow.sends = if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq) };
+    let standing = list.iter().find_map(|e| match e.what {
+        What::Found { stream, .. } => Some(stream),
+        _ => None,
+    });
+    let base = base(list, standing.flatten());
+    let mut seq = Unwrapper::new(base);
+    let found = standing.map(|standing| found(standing.as_ref()));
+    seq.advance(found.map_or(0, |found| found.sent));
+    let mut flow = FlowRecord { seq_base: base, found, ..empty(list) };
+    flow.sends = if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq, &flow) };
     list.iter().for_each(|e| identity(&mut flow, e));
     let has_tx = list.iter().any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
     let mut replay = Replay::new(flow, seq, has_tx);
     list.iter().for_each(|e| replay.event(e));
     replay.finish()
+}
+
+fn found(standing: Option<&Standing>) -> Found {
+    let Some(s) = standing else {
+        return Found { placed: false, written: 0, sent: 0, acked: 0 };
+    };
+    let written = s.written as i64;
+    let (sent, acked) = (written - i64::from(s.unsent), written - i64::from(s.unacked));
+    Found { placed: true, written, sent, acked }
 }
 
 fn identity(f: &mut FlowRecord, e: &Entry) {
@@ -92,7 +110,7 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
-        What::Found { accepted, local, remote } => {
+        What::Found { accepted, local, remote, .. } => {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
@@ -111,9 +129,9 @@ fn addresses(f: &mut FlowRecord, e: &Entry, local: IpAddr, remote: IpAddr) {
     f.remote = Some(SocketAddr::new(remote, e.rport));
 }
 
-fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
+fn sends(list: &[Entry], mut seq: Unwrapper, flow: &FlowRecord) -> Vec<SendCall> {
     let mut sends = Vec::new();
-    let mut end = 0;
+    let mut end = flow.found.map_or(0, |found| found.written);
     for e in list {
         let What::Send { ret, end_seq } = e.what else {
             continue;
@@ -147,6 +165,7 @@ fn empty(list: &[Entry]) -> FlowRecord {
         local: None,
         remote: None,
         seq_base: 0,
+        found: None,
         first_seen: e.ts,
         opened: None,
         bound: None,

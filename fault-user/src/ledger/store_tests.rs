@@ -48,7 +48,7 @@ fn one_of_each() -> Vec<Entry> {
         What::Opened { nth: 1, attempt: 1, later: 0, local, remote },
         What::Bound { local, remote },
         What::Established { accepted: false, local, remote },
-        What::Found { accepted: true, local, remote },
+        What::Found { accepted: true, local, remote, stream: None },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
         What::Send { ret: -32, end_seq: u32::MAX },

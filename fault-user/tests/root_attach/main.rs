@@ -13,6 +13,7 @@ mod elsewhere;
 mod later;
 mod listeners;
 mod open;
+mod positions;
 mod refusals;
 #[path = "../root_run/support/mod.rs"]
 #[expect(dead_code, reason = "shared with root_run, which needs more of it")]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use fault_common::event::NO_FLOW;
-use fault_common::table::{Found, SOCKET_ACCEPTED};
+use fault_common::table::{Found, SOCKET_ACCEPTED, TAKEN_NOT};
 
 use super::choose::{self, Candidate};
 use super::{AttachError, Owners, Target};
@@ -31,11 +31,13 @@ pub fn take_in(
     let candidates = candidates(&inventory, &owners);
     let roles = choose::choose(scenario, selection, &candidates)?;
     listeners(kernel, scenario, selection, &inventory, &owners)?;
-    for (candidate, role) in candidates.iter().zip(&roles) {
-        if kernel.take_in(&found(candidate, *role, selection))? == Taken::NoRoom {
-            let app = scenario.apps[candidate.app].name.clone();
-            return Err(AttachError::NoRoom { app, max: slots });
-        }
+    let all = candidates.iter().zip(&roles);
+    let all: Vec<_> = all.map(|(candidate, role)| found(candidate, *role, selection)).collect();
+    let taken = kernel.take_in(&all)?;
+    let outside = candidates.iter().zip(taken).find(|(_, taken)| *taken == Taken::NoRoom);
+    if let Some((candidate, _)) = outside {
+        let app = scenario.apps[candidate.app].name.clone();
+        return Err(AttachError::NoRoom { app, max: slots });
     }
     still_there(scenario, &candidates, &roles)
 }
@@ -92,6 +94,8 @@ fn found(candidate: &Candidate<'_>, role: Option<usize>, selection: &Selection) 
             Protocol::Udp => libc::IPPROTO_UDP as u32,
         },
         uid: socket.uid,
+        taken: TAKEN_NOT,
+        _pad: 0,
     }
 }
 
