@@ -139,6 +139,68 @@ fn an_idle_socket_goes_on_where_it_was_on_both_sides() {
     lab.close();
 }
 
+/// Bytes that were under way when flowfault came are sent again meanwhile: they are copies of earlier bytes, of no send
+/// of the run. IPv6 as well.
+#[test]
+fn what_was_unacknowledged_is_no_later_send() {
+    let lab = Lab::pair();
+    let far = lab.far.as_ref().expect("a pair");
+    for (name, ip, prefix) in [("v4", "10.77.0.2", 24), ("v6", "fd77::2", 64)] {
+        let echo = Daemon::start(&lab, true, &format!("{name}-peer"), &format!("accept {ip}"));
+        let to = format!("connect {ip} {} 1", echo.listens());
+        let daemon = Daemon::start(&lab, false, name, &to);
+        let known = daemon.of(1)[0];
+        // Nobody answers at that address for a while.
+        far.ip(&format!("addr del {ip}/{prefix} dev cable0"));
+        daemon.order("go");
+        daemon.once("bytes", |_, told| told[0].sent >= 160);
+        daemon.order("quiet");
+        let before = daemon.once("rest", |sending, _| !sending)[0];
+        let pid = daemon.process.pid();
+        let run = attached(&lab, name, pid, &format!("cookie = {}", known.cookie), "", 2500);
+        let nodad = if name == "v6" { " nodad" } else { "" };
+        far.ip(&format!("addr add {ip}/{prefix} dev cable0{nodad}"));
+        echo.once("the old bytes", |_, told| told[0].received == before.sent);
+        daemon.order("go");
+        daemon.once("bytes", |_, told| told[0].sent >= before.sent + 100);
+        daemon.order("quiet");
+        let after = daemon.once("rest", |sending, _| !sending)[0];
+        echo.once("the new bytes", |_, told| told[0].received == after.sent);
+        let report = run.finish().expect(0);
+        assert_eq!(span(&report), [before.sent, after.sent], "{name}");
+        let again: u64 = report.sends.iter().map(|s| s.retransmits).sum();
+        assert!(after.retransmits > known.retransmits, "nothing was sent again");
+        assert_eq!(again, 0, "old bytes are no copies of new ones: {:#?}", report.sends);
+        drop((daemon, echo));
+    }
+    lab.close();
+}
+
+/// Sequence numbers begin again after 4 GiB, positions do not.
+#[test]
+fn beyond_four_gibibytes() {
+    let lab = Lab::pair();
+    let (sink, port) = sink(&lab, "10.77.0.2");
+    let total = (4u64 << 30) + 12_345;
+    let flood = Flood::start(&lab, "history", &format!("history 10.77.0.2 {port} {total}"));
+    assert_eq!(flood.told("sent"), total);
+    let flow = format!("cookie = {}", flood.told("cookie"));
+    let (from, to) = (total + 100, total + 200);
+    let steps = format!(
+        "[[step]]\nat = '0s'\nname = 'window'\nfaults = [{{ flow = 'dark', direction = 'egress', drop = {{ first = 1 }}, \
+         when = {{ stream = [{from}, {to}] }} }}]\n"
+    );
+    let run = attached(&lab, "wide", flood.process.pid(), &flow, &steps, 800);
+    let sent = (1..=3).map(|n| flood.sent("one", n)).last();
+    assert_eq!(sent, Some(total + 300));
+    let report = run.finish().expect(0);
+    assert_eq!(span(&report), [total, total + 300]);
+    let hit: Vec<_> = report.sends.iter().filter(|s| s.drops > 0).filter_map(|s| s.stream).collect();
+    assert_eq!(hit, [[from, to]], "{:#?}", report.sends);
+    drop((flood, sink));
+    lab.close();
+}
+
 fn connected_as(lab: &Lab) -> (Daemon, Process, String) {
     let (echo, port) = crate::daemon::echo(lab);
     let daemon = Daemon::start(lab, false, "active", &format!("connect 10.77.0.2 {port} 1"));

@@ -54,6 +54,8 @@ fn within_the_limit(kernel: &mut Kernel) {
         "hello_heard",
         "hello_known",
         "sock_release",
+        "take_in",
+        "take_in_all",
     ] {
         assert!(names.contains(&needed), "{needed} is not among {names:?}");
     }
