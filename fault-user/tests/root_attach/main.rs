@@ -13,6 +13,7 @@ mod elsewhere;
 mod later;
 mod listeners;
 mod open;
+mod overflow;
 mod positions;
 mod refusals;
 #[path = "../root_run/support/mod.rs"]
