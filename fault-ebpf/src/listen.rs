@@ -86,5 +86,8 @@ pub fn accepted(ctx: &SockOpsContext, cookie: u64, network: u32) {
     let rport = u32::from_be(ctx.remote_port());
     let state = SOCKET_ACCEPTED | network;
     let place = Place::START;
-    learn::register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0, allowed, place });
+    learn::register(
+        cookie,
+        &New { slot, app, state, rport, raddr, pid_tgid, uid: 0, allowed, place },
+    );
 }

@@ -10,8 +10,8 @@ use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
     ArmKey, AttemptKey, DatagramKey, Datagrams, Found, Listener, ListenerKey, Listens, MAX_APPS,
-    MAX_EXEMPT, MAX_FOUND, MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, SeenKey, Selector,
-    SelectorState, SocketEntry, Tuple,
+    MAX_EXEMPT, MAX_FOUND, MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, SeenKey,
+    Selector, SelectorState, SocketEntry, Tuple,
 };
 
 // Load-time values. Each has an initial value of its own: equal constants are merged in

@@ -13,7 +13,8 @@ use crate::atomic;
 use crate::condition;
 use crate::emit::{self, About};
 use crate::maps::{
-    ARMED, CONTROL, EPOCH, LATE_FLOWS, SEED, SELECTOR_STATE, SELECTORS, SELECTORS_LEN, UDP_CONDITIONS,
+    ARMED, CONTROL, EPOCH, LATE_FLOWS, SEED, SELECTOR_STATE, SELECTORS, SELECTORS_LEN,
+    UDP_CONDITIONS,
 };
 
 /// A connection that is about to send its SYN, or a UDP flow its first datagram.

@@ -74,14 +74,36 @@ impl Fault {
         self.fault("abort = true")
     }
 
+    /// The peer's TCP is told that the connection is gone (RST); the stream itself is not.
+    pub fn reset_peer(self) -> Self {
+        self.once("reset = \"peer\"")
+    }
+
+    /// The stream is told so, as if by its peer: ECONNRESET. The peer is not.
+    pub fn reset_local(self) -> Self {
+        self.once("reset = \"local\"")
+    }
+
+    /// Both are.
+    pub fn reset(self) -> Self {
+        self.once("reset = \"both\"")
+    }
+
+    /// What is done to the connection has no direction.
+    fn once(mut self, keys: &str) -> Self {
+        self.entries.push(Entry { direction: None, keys: keys.to_owned() });
+        self
+    }
+
     /// Any fault of a scenario, written as the keys of its entry in `faults`:
-    /// `corrupt = { p = 0.01, bits = 2 }, when = { tcp = "data" }`. `reset` needs a run.
+    /// `corrupt = { p = 0.01, bits = 2 }, when = { tcp = "data" }`. `limit` with `then = "reset"` needs a run.
     pub fn fault(mut self, keys: impl Into<String>) -> Self {
         self.entries.push(Entry { direction: self.direction, keys: keys.into() });
         self
     }
 
-    /// From now on, until the guard is dropped. The first of a process loads the programs, which blocks for half a
+    /// From now on, until the guard is dropped. Resets have been taken when this returns: it repeats them, for at most two
+    /// seconds, where a busy connection moves on before they come. The first of a process loads the programs, which blocks for half a
     /// second or more; see [`super::load`].
     ///
     /// # Errors

@@ -46,6 +46,12 @@ pub enum GuardError {
         /// Why, and what to do instead.
         why: &'static str,
     },
+    /// It lives on.
+    #[error("the stream did not take its reset: {why}")]
+    NotReset {
+        /// Why that may be, and what to do instead.
+        why: &'static str,
+    },
     /// Too many at a time.
     #[error(
         "{count} {what} at a time are as many as one process can have: drop some guards before arming this one"

@@ -212,7 +212,9 @@ impl Kernel {
     /// What became of a socket that was handed over; done here if no program has met it.
     fn taken(&mut self, cookie: u64) -> Result<Taken, KernelError> {
         let result = |map: &HashMap<&mut MapData, u64, Found>| {
-            map.get(&cookie, 0).map(|found| found.taken).map_err(KernelError::map("ask for a socket"))
+            map.get(&cookie, 0)
+                .map(|found| found.taken)
+                .map_err(KernelError::map("ask for a socket"))
         };
         let mut taken = result(&self.found()?)?;
         if taken == TAKEN_NOT {

@@ -7,7 +7,7 @@ use fault_common::event::tcp;
 
 use super::datagrams::{self, UDP};
 use super::entry::{Entry, Standing, What};
-use super::flow::{Found, FlowRecord, SendCall};
+use super::flow::{FlowRecord, Found, SendCall};
 use super::replay::Replay;
 use super::stream::{RangeIndex, Unwrapper};
 
@@ -70,7 +70,8 @@ fn one(list: &[Entry]) -> FlowRecord {
     let found = standing.map(|standing| found(standing.as_ref()));
     seq.advance(found.map_or(0, |found| found.sent));
     let mut flow = FlowRecord { seq_base: base, found, ..empty(list) };
-    flow.sends = if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq, &flow) };
+    flow.sends =
+        if flow.proto == UDP { datagrams::sends(list, seq) } else { sends(list, seq, &flow) };
     list.iter().for_each(|e| identity(&mut flow, e));
     let has_tx = list.iter().any(|e| matches!(e.what, What::Tx(p) if p.len > 0));
     let mut replay = Replay::new(flow, seq, has_tx);

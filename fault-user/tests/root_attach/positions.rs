@@ -81,8 +81,7 @@ fn attached(lab: &Lab, name: &str, pid: u32, flow: &str, steps: &str, ms: u32) -
 /// From the first byte of the first send on record to the last one of the last.
 fn span(report: &Report) -> [u64; 2] {
     let of_flow = report.sends.iter().filter(|s| s.flow.as_deref() == Some("dark"));
-    let ranges: Vec<[u64; 2]> =
-        of_flow.filter_map(|s| s.stream).collect();
+    let ranges: Vec<[u64; 2]> = of_flow.filter_map(|s| s.stream).collect();
     let low = ranges.iter().map(|r| r[0]).min().expect("there are sends");
     [low, ranges.iter().map(|r| r[1]).max().expect("there are sends")]
 }
@@ -99,7 +98,8 @@ fn in_the_middle_of_a_flood_the_last_byte_is_the_peers_last() {
         let cookie = flood.told("cookie");
         std::thread::sleep(Duration::from_millis(200));
         let pid = flood.process.pid();
-        let run = attached(&lab, &format!("mid{round}"), pid, &format!("cookie = {cookie}"), "", 1200);
+        let run =
+            attached(&lab, &format!("mid{round}"), pid, &format!("cookie = {cookie}"), "", 1200);
         let sent = flood.sent("quiet", 1);
         let report = run.finish().expect(0);
         flood.order("end");
@@ -195,7 +195,8 @@ fn beyond_four_gibibytes() {
     assert_eq!(sent, Some(total + 300));
     let report = run.finish().expect(0);
     assert_eq!(span(&report), [total, total + 300]);
-    let hit: Vec<_> = report.sends.iter().filter(|s| s.drops > 0).filter_map(|s| s.stream).collect();
+    let hit: Vec<_> =
+        report.sends.iter().filter(|s| s.drops > 0).filter_map(|s| s.stream).collect();
     assert_eq!(hit, [[from, to]], "{:#?}", report.sends);
     drop((flood, sink));
     lab.close();
@@ -227,7 +228,8 @@ fn limits_and_windows_of_an_open_socket_are_true_positions() {
     daemon.once("bytes", |_, told| told[0].sent >= to + 160);
     daemon.quiet();
     let report = run.finish().expect(0);
-    let hit: Vec<_> = report.sends.iter().filter(|s| s.drops > 0).filter_map(|s| s.stream).collect();
+    let hit: Vec<_> =
+        report.sends.iter().filter(|s| s.drops > 0).filter_map(|s| s.stream).collect();
     assert_eq!(hit, [[from, to]], "{:#?}", report.sends);
 
     let before = daemon.quiet()[0];

@@ -64,8 +64,21 @@ fn found(socket: &TcpStream, state: u32) -> Found {
     let proto = libc::IPPROTO_TCP as u32;
     let (app, flow, role, uid, pid_tgid, allowed) = (0, NO_FLOW, 0, 0, 0, 0);
     Found {
-        cookie, pid_tgid, allowed, laddr, raddr, lport, rport, app, flow, role, state, proto, uid,
-        taken: TAKEN_NOT, _pad: 0,
+        cookie,
+        pid_tgid,
+        allowed,
+        laddr,
+        raddr,
+        lport,
+        rport,
+        app,
+        flow,
+        role,
+        state,
+        proto,
+        uid,
+        taken: TAKEN_NOT,
+        _pad: 0,
     }
 }
 
