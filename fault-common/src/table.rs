@@ -147,6 +147,11 @@ pub const SOCKET_AWAITED: u32 = 1 << 9;
 /// listeners 8 bits higher beside the port: two namespaces may have the same addresses.
 pub const SOCKET_HOME: u32 = 1 << 8;
 
+/// A UDP socket as a whole: whoever it talks to, and it is one flow.
+pub const SOCKET_WHOLE: u32 = 1 << 10;
+/// Port in the key of its one row in the table of datagram flows, with an address of zero.
+pub const ANY_PORT: u32 = 1 << 16;
+
 /// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
 /// socket's cookie for its number in the sockets table; each further one has this bit and its slot.
 /// No cookie is so large (the kernel counts them up from 1), and a double holds it exactly, so that

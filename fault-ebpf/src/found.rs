@@ -11,8 +11,8 @@ use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use aya_ebpf::programs::BtfTracePointContext;
 use fault_common::event::KIND_FOUND;
 use fault_common::table::{
-    Found, SOCKET_ACCEPTED, SOCKET_FOUND, SOCKET_IRS, SOCKET_ISN, SOCKET_PICKED, SocketEntry,
-    TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
+    Found, SOCKET_ACCEPTED, SOCKET_FOUND, SOCKET_IRS, SOCKET_ISN, SOCKET_PICKED, SOCKET_WHOLE,
+    SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
 };
 
 use crate::datagram;
@@ -38,6 +38,9 @@ pub fn take_in(cookie: u64, snapshot: Option<Snapshot>) {
 fn taken(found: &Found, snapshot: Option<Snapshot>) -> u32 {
     if SOCKETS.get_ptr(found.cookie).is_some() {
         return TAKEN_BEFORE;
+    }
+    if found.proto != IPPROTO_TCP as u32 && found.state & SOCKET_WHOLE != 0 {
+        return datagram::whole(found);
     }
     if found.proto != IPPROTO_TCP as u32 {
         return datagram::found(found);

@@ -195,7 +195,7 @@ impl Board {
         let flow = match self.roster.room() {
             Some(Room::Free(flow)) => flow,
             Some(Room::Of(idle)) => {
-                self.kernel.forget(idle.stream.cookie, &idle.stream.tuple())?;
+                self.kernel.forget(idle.stream.cookie, &idle.stream.tuples())?;
                 self.roster.remove(idle.stream.cookie);
                 idle.flow
             }
@@ -204,6 +204,8 @@ impl Board {
         if self.kernel.take_in(&[stream.found()])? == [Taken::NoRoom] {
             return Err(full("streams since the first guard of those that are armed", STREAMS));
         }
+        let [_, other] = stream.tuples();
+        self.kernel.add_tuple(stream.cookie, &other)?;
         let assigned = self.kernel.assign(stream.cookie, flow)?;
         match self.kernel.socket(stream.cookie)? {
             Some(entry) if assigned => Ok(self.roster.add(*stream, flow, entry.slot)),

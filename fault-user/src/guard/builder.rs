@@ -1,11 +1,13 @@
 //! What is to be done to which stream.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::{self, Stream};
 use super::words::{self, Entry};
 use super::{Guard, GuardError, loaded};
+use crate::act::Protocol;
 
 /// Faults that are not armed yet.
 ///
@@ -15,18 +17,29 @@ use super::{Guard, GuardError, loaded};
 #[must_use = "nothing happens until `arm`"]
 pub struct Fault {
     stream: Stream,
+    held: Option<Arc<OwnedFd>>,
     direction: Option<&'static str>,
     entries: Vec<Entry>,
 }
 
 impl Fault {
-    /// Faults on this connected TCP socket: of std, of tokio, or whatever has its descriptor. It is known by its
-    /// SO_COOKIE: the fault neither holds it open nor follows its descriptor.
+    /// Faults on this connected TCP socket, or on this UDP socket, connected or not: of std, of tokio, or whatever has its
+    /// descriptor. It is known by its SO_COOKIE, the fault does not follow its descriptor. A TCP socket is not
+    /// held open by it, a UDP socket is, until the guard is gone: else its port could become another's, and that one's
+    /// datagrams would be faulted.
     ///
     /// # Errors
-    /// [`GuardError::NotTcp`], [`GuardError::NotConnected`].
-    pub fn on(stream: &impl AsFd) -> Result<Self, GuardError> {
-        Ok(Self { stream: Stream::of(stream)?, direction: None, entries: Vec::new() })
+    /// [`GuardError::Protocol`], [`GuardError::NotConnected`], [`GuardError::NotBound`].
+    pub fn on(socket: &impl AsFd) -> Result<Self, GuardError> {
+        let stream = Stream::of(socket)?;
+        let held = match stream.protocol {
+            Protocol::Tcp => None,
+            Protocol::Udp => {
+                let copy = socket.as_fd().try_clone_to_owned();
+                Some(Arc::new(copy.map_err(GuardError::io("hold the socket open"))?))
+            }
+        };
+        Ok(Self { stream, held, direction: None, entries: Vec::new() })
     }
 
     /// What follows holds for what the stream sends.
@@ -111,11 +124,11 @@ impl Fault {
     /// these faults would be refused for, missing privileges, a kernel that cannot do it, or as
     /// many guards as there can be.
     pub fn arm(self) -> Result<Guard, GuardError> {
-        let scenario = words::scenario(self.stream.cookie, &self.entries)?;
+        let scenario = words::scenario(&self.stream, &self.entries)?;
         if stream::here()? != self.stream.netns {
             return Err(GuardError::Elsewhere);
         }
         let loaded = loaded::shared(self.stream.netns)?;
-        Guard::new(loaded, &self.stream, &scenario)
+        Guard::new(loaded, &self.stream, self.held, &scenario)
     }
 }

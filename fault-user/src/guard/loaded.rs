@@ -44,8 +44,14 @@ impl Shared {
 
     fn open() -> Result<Self, GuardError> {
         let seed = seed();
-        let setup =
-            Setup { seed, rules: RULES, slots: STREAMS, ring_bytes: RING, ..Setup::default() };
+        let setup = Setup {
+            seed,
+            rules: RULES,
+            slots: STREAMS,
+            ring_bytes: RING,
+            whole: true,
+            ..Setup::default()
+        };
         let mut kernel = Kernel::load(&setup)?;
         if let Some(why) = kernel.load_take_in()? {
             tracing::warn!("positions in streams count from the first byte seen: {}", told(&why));

@@ -1,5 +1,5 @@
-//! Faults on a stream that a test has in its hand: one TCP socket of this very process goes dark, slow or wrong, for
-//! as long as a guard lives.
+//! Faults on a stream that a test has in its hand: one TCP or UDP socket of this very process goes dark, slow or wrong,
+//! for as long as a guard lives.
 //!
 //! ```no_run
 //! # use std::{net::TcpStream, time::Duration};

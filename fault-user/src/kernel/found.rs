@@ -8,8 +8,8 @@ use aya::programs::{
     BtfTracePoint, Iter, ProgramError, SchedClassifier, TestRun as _, TestRunOptions,
 };
 use fault_common::table::{
-    Found, Listener, ListenerKey, MAX_FOUND, SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NOT, Tuple,
-    WITH_CHILDREN,
+    ANY_PORT, DatagramKey, Datagrams, Found, Listener, ListenerKey, MAX_FOUND, SocketEntry,
+    TAKEN_BEFORE, TAKEN_IN, TAKEN_NOT, Tuple, WITH_CHILDREN,
 };
 
 use super::Kernel;
@@ -140,22 +140,39 @@ impl Kernel {
     ///
     /// # Errors
     /// A map update fails.
-    pub fn forget(&mut self, cookie: u64, tuple: &Tuple) -> Result<(), KernelError> {
+    pub fn forget(&mut self, cookie: u64, tuples: &[Tuple]) -> Result<(), KernelError> {
         let gone = |e| match e {
             MapError::KeyNotFound => Ok(()),
             other => Err(KernelError::map("forget a socket")(other)),
         };
-        let mut tuples: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+        let mut map: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
             .map_err(KernelError::map("use the map TUPLES"))?;
-        // Another socket may have taken the addresses of a closed one.
-        if tuples.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
-            tuples.remove(tuple).or_else(gone)?;
+        for tuple in tuples {
+            // Another socket may have taken the addresses of a closed one.
+            if map.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
+                map.remove(tuple).or_else(gone)?;
+            }
         }
+        let mut rows: HashMap<_, DatagramKey, Datagrams> =
+            HashMap::try_from(self.map_mut("DATAGRAMS")?)
+                .map_err(KernelError::map("use the map DATAGRAMS"))?;
+        let any = DatagramKey { cookie, raddr: [0; 4], rport: ANY_PORT, _pad: 0 };
+        rows.remove(&any).or_else(gone)?;
         let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
             .map_err(KernelError::map("use the map SOCKETS"))?;
         sockets.remove(&cookie).or_else(gone)?;
         std::thread::sleep(std::time::Duration::from_millis(10));
         Ok(())
+    }
+
+    /// Has packets with this tuple taken for that socket's as well.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn add_tuple(&mut self, cookie: u64, tuple: &Tuple) -> Result<(), KernelError> {
+        let mut map: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+            .map_err(KernelError::map("use the map TUPLES"))?;
+        map.insert(tuple, cookie, 0).map_err(KernelError::map("register an address"))
     }
 
     /// Takes in sockets that are open: from now on their packets are recognised. What became of each, in their order.
@@ -168,7 +185,8 @@ impl Kernel {
         let mut taken = Vec::with_capacity(found.len());
         for some in found.chunks(MAX_FOUND as usize) {
             self.hand_over(some)?;
-            if self.places() {
+            let tcp = |one: &Found| one.proto == libc::IPPROTO_TCP as u32;
+            if some.iter().any(tcp) && self.places() {
                 self.walk()?;
             }
             for one in some {

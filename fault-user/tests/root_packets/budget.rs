@@ -34,6 +34,10 @@ fn each_program_is_verified_within_half_of_the_limit() {
         let setup = Setup { selectors, udp_conditions: u64::MAX, log_level: 5, fq, ..setup(1) };
         within_the_limit(&mut Kernel::load(&setup).unwrap());
     }
+    // As guards have them.
+    let whole = Setup { selectors: Vec::new(), whole: true, ..setup(1) };
+    let counts = Kernel::load(&whole).unwrap().verified_instructions().unwrap();
+    assert!(counts.iter().all(|(_, count)| *count < BOUND), "{counts:?}");
 }
 
 fn within_the_limit(kernel: &mut Kernel) {
