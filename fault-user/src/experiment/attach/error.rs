@@ -17,6 +17,16 @@ pub enum AttachError {
         /// How to find the right one.
         remedy: &'static str,
     },
+    /// No cgroup is. Unlike a process, whose number nobody knows before, its name is known to whoever writes the scenario.
+    #[error("app `{app}`: {what}. {remedy}")]
+    NoCgroup {
+        /// Name of the app.
+        app: String,
+        /// What is not there.
+        what: String,
+        /// How to find the right one.
+        remedy: &'static str,
+    },
     /// Several are.
     #[error("app `{app}`: {what}; name one of them with {with}:\n{}", candidates.join("\n"))]
     Ambiguous {
@@ -215,7 +225,13 @@ fn listed(sockets: &[String]) -> String {
 impl AttachError {
     /// Whether the scenario would have to say it otherwise (exit code 2).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Ambiguous { .. } | Self::Pattern { .. })
+        matches!(
+            self,
+            Self::Ambiguous { .. }
+                | Self::Pattern { .. }
+                | Self::NoCgroup { .. }
+                | Self::FlowCgroup { .. }
+        )
     }
 
     /// Whether it is a matter of this machine (exit code 3).
