@@ -92,7 +92,8 @@ pub fn found(found: &Found) -> u32 {
     }
     let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
     let (app, rport, raddr, pid_tgid) = (found.app, found.rport, found.raddr, found.pid_tgid);
-    let (state, uid, allowed) = (SOCKET_DATAGRAM, found.uid, found.allowed);
+    let state = SOCKET_DATAGRAM | found.state & SOCKET_HOME;
+    let (uid, allowed) = (found.uid, found.allowed);
     let place = Place::START;
     let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed, place };
     let key = DatagramKey { cookie: found.cookie, raddr, rport, _pad: 0 };

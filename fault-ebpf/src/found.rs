@@ -11,8 +11,8 @@ use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use aya_ebpf::programs::BtfTracePointContext;
 use fault_common::event::KIND_FOUND;
 use fault_common::table::{
-    Found, SOCKET_ACCEPTED, SOCKET_FOUND, SOCKET_IRS, SOCKET_ISN, SOCKET_PICKED, SOCKET_WHOLE,
-    SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
+    Found, SOCKET_ACCEPTED, SOCKET_FOUND, SOCKET_HOME, SOCKET_IRS, SOCKET_ISN, SOCKET_PICKED,
+    SOCKET_WHOLE, SocketEntry, TAKEN_BEFORE, TAKEN_IN, TAKEN_NONE,
 };
 
 use crate::datagram;
@@ -72,7 +72,8 @@ fn taken(found: &Found, snapshot: Option<Snapshot>) -> u32 {
     // Told before its packets are: a gate that opened first would let theirs come before.
     tell(found, socket, snapshot);
     let local = (found.laddr, found.lport);
-    learn::recognise(found.cookie, local, (found.raddr, found.rport), 0);
+    let network = found.state & SOCKET_HOME;
+    learn::recognise(found.cookie, local, (found.raddr, found.rport), network);
     TAKEN_IN
 }
 

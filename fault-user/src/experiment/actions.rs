@@ -167,7 +167,7 @@ pub(super) fn at_limit(mut connection: Connection, reached: Reached) -> Connecti
 
 fn abort(stage: &Stage, state: &mut State<'_>, cookie: u64) -> bool {
     let Some((_, connection)) = connection(stage, state, cookie) else { return false };
-    let destroyed = match &stage.home {
+    let destroyed = match &stage.second {
         Some(home) if is_at_home(stage, cookie) => {
             let entered = home.within(|| act::destroy(&connection));
             entered.unwrap_or_else(|source| Err(ActError::System { what: ENTER, source }))

@@ -40,10 +40,11 @@ pub struct Stage {
     pub links: BTreeMap<u32, Link>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
-    /// The same where the apps are that the run starts, if they are watched and elsewhere.
+    /// The same in the second network namespace, if there is one: of other apps that run already, or of those that the run
+    /// starts (flowfault's home).
     pub home_sender: Option<RawSender>,
     /// Where that is.
-    pub home: Option<Arc<Netns>>,
+    pub second: Option<Arc<Netns>>,
     /// Limits that the line wants to end with resets.
     pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
@@ -72,8 +73,8 @@ pub async fn prepare(
     out: Option<&OutDir>,
     reach: Reach,
 ) -> Result<Stage, RunError> {
-    let Reach { targets, home, started, .. } = reach;
-    let watched = home.as_ref().filter(|_| started);
+    let Reach { targets, home, second, .. } = reach;
+    let watched = second.as_ref();
     let apps_dir = apps_dir(scenario, out)?;
     let capture = out.map_or(Capture::NONE, |_| scenario.capture);
     let accepting = accepting(scenario);
@@ -137,7 +138,8 @@ pub async fn prepare(
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
-    let unplaced = attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
+    let unplaced =
+        attach_apps(&mut kernel, scenario, &selection, &mut supervisor, (targets, watched))?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -155,7 +157,7 @@ pub async fn prepare(
         batches,
         sender,
         home_sender,
-        home,
+        second,
         reset_wanted,
         kernel,
         supervisor,
@@ -247,7 +249,7 @@ fn attach_apps(
     scenario: &Scenario,
     selection: &Selection,
     supervisor: &mut Supervisor,
-    targets: Vec<attach::Target>,
+    (targets, second): (Vec<attach::Target>, Option<&Arc<Netns>>),
 ) -> Result<Option<String>, RunError> {
     if targets.is_empty() {
         return Ok(None);
@@ -265,7 +267,7 @@ fn attach_apps(
             attach::add_descendants(kernel, target)?;
         }
     }
-    attach::take_in(kernel, scenario, selection, &targets, SLOTS)?;
+    attach::take_in(kernel, (scenario, selection), &targets, second.map(AsRef::as_ref), SLOTS)?;
     for target in targets {
         if let Some(process) = target.process {
             supervisor.attach(target.app, process)?;

@@ -107,7 +107,7 @@ impl Kernel {
     }
 
     /// Says that connections which are accepted at this address (unspecified: any) are this app's; `pid` is the
-    /// process that they are told of, `cookie` the listening socket, and `allowed` the conditions that its user and
+    /// process that they are told of, `network` 0 or `SOCKET_HOME`, `cookie` the listening socket, and `allowed` the conditions that its user and
     /// cgroup do not contradict.
     ///
     /// # Errors
@@ -115,13 +115,13 @@ impl Kernel {
     pub fn add_listener(
         &mut self,
         cookie: u64,
-        at: SocketAddr,
+        (at, network): (SocketAddr, u32),
         (pid, app): (u32, u32),
         allowed: u64,
     ) -> Result<(), KernelError> {
         let failed = || KernelError::map("register a listener");
         let addr = if at.ip().is_unspecified() { [0; 4] } else { addr::words(at.ip()) };
-        let key = ListenerKey { addr, port: at.port().into() };
+        let key = ListenerKey { addr, port: u32::from(at.port()) | network << 8 };
         let mut sockets: HashMap<_, u64, ListenerKey> =
             HashMap::try_from(self.map_mut("LISTENING")?).map_err(failed())?;
         if sockets.get(&cookie, 0).is_ok() {

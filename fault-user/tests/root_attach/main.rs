@@ -4,6 +4,7 @@
 //! What is unharmed, and what is not, a packet socket at the far end of the cable says, and the app itself.
 
 mod accepted;
+mod apart;
 mod cgroup;
 mod cgroups;
 mod children;
