@@ -24,6 +24,8 @@ pub const KIND_MARKER: u8 = 8;
 /// More sockets match a flow than its `max_flows`; nothing was labelled. `aux` = selector.
 pub const KIND_OVERFLOW: u8 = 9;
 /// A socket that was open before the run was taken in. Addresses as in `Bound`, `flags` as in `Established`.
+/// With `verdict` = 1 it is known where its stream stood: `seq` = sequence number of the first payload byte of the
+/// connection, `len` and `ret` = low and high half of the bytes written, `ack` = unacknowledged, `aux` = unsent ones.
 pub const KIND_FOUND: u8 = 10;
 /// What a socket said first has given it its flow. `len` = nth of the flow's selector.
 pub const KIND_NAMED: u8 = 11;

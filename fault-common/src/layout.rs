@@ -16,7 +16,7 @@ use crate::table::{
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -38,8 +38,8 @@ const _: () = {
     assert!(size_of::<Tuple>() == 40);
     assert!(size_of::<DatagramKey>() == 8 + 16 + 2 * 4);
     assert!(size_of::<Datagrams>() == 3 * 8 + 16 + 2 * 4 + 16);
-    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 2 * 8 + 2 * 20);
-    assert!(size_of::<Found>() == 3 * 8 + 2 * 16 + 8 * 4);
+    assert!(size_of::<SocketEntry>() == 12 * 4 + 16 + 4 * 8 + 2 * 20);
+    assert!(size_of::<Found>() == 3 * 8 + 2 * 16 + 10 * 4);
     assert!(size_of::<Listener>() == 2 * 4 + 2 * 8);
     assert!(size_of::<Listens>() == 2 * 4 + 8);
     assert!(size_of::<LastSegment>() == 20);

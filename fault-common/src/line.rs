@@ -51,8 +51,8 @@ pub struct Handed {
     pub wire_bytes: u32,
     /// Payload bytes.
     pub payload: u32,
-    /// Padding, zero.
-    pub _pad: u32,
+    /// High half of the stream position of its first byte; the low one is its sequence number minus `base`.
+    pub above: u32,
 }
 
 /// A packet on its way back. 24 bytes.

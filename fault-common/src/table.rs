@@ -147,6 +147,11 @@ pub const SOCKET_AWAITED: u32 = 1 << 9;
 /// listeners 8 bits higher beside the port: two namespaces may have the same addresses.
 pub const SOCKET_HOME: u32 = 1 << 8;
 
+/// A UDP socket as a whole: whoever it talks to, and it is one flow.
+pub const SOCKET_WHOLE: u32 = 1 << 10;
+/// Port in the key of its one row in the table of datagram flows, with an address of zero.
+pub const ANY_PORT: u32 = 1 << 16;
+
 /// A UDP socket may talk to many remotes, and each of them is a flow of its own. The first has the
 /// socket's cookie for its number in the sockets table; each further one has this bit and its slot.
 /// No cookie is so large (the kernel counts them up from 1), and a double holds it exactly, so that
@@ -224,6 +229,8 @@ pub struct SocketEntry {
     pub pid_tgid: u64,
     /// Conditions that its caller's user and cgroup do not contradict.
     pub allowed: u64,
+    /// The highest stream position that a packet of each direction has begun at.
+    pub reach: [u64; 2],
     /// The last TCP segment of each direction.
     pub last: [LastSegment; 2],
 }
@@ -258,9 +265,18 @@ pub struct Found {
     pub proto: u32,
     /// Owner of its file.
     pub uid: u32,
+    /// One of `TAKEN_*`, once a program has met it.
+    pub taken: u32,
+    /// Padding, zero.
+    pub _pad: u32,
 }
 
-/// What became of a [`Found`]: it is known now.
+/// Sockets that are taken in at a time.
+pub const MAX_FOUND: u32 = 4096;
+
+/// What became of a [`Found`]: nothing yet.
+pub const TAKEN_NOT: u32 = 0;
+/// It is known now.
 pub const TAKEN_IN: u32 = 1;
 /// It was known already, from its own connect.
 pub const TAKEN_BEFORE: u32 = 2;

@@ -9,7 +9,7 @@ use crate::atomic;
 use crate::ctx::Skb;
 use crate::datagram;
 use crate::emit;
-use crate::maps::{EXEMPT, PORTS, SOCKETS, TUPLES};
+use crate::maps::{EXEMPT, PORTS, SOCKETS, TUPLES, WHOLE};
 use crate::packet;
 use crate::parse::{self, Facts, IPPROTO_RAW, IPPROTO_TCP, Ports};
 use crate::select;
@@ -100,7 +100,25 @@ fn incoming(skb: Skb, l2: u32, network: u32) -> Option<Owned> {
     let facts = parse::parse(skb, l2)?;
     let mut tuple = facts.tuple;
     tuple.proto |= network;
+    if WHOLE.load() != 0 && !facts.is_tcp() {
+        widen(&mut tuple);
+    }
     by_tuple(&tuple, facts)
+}
+
+/// A socket that is not connected takes what comes to its address, or to its port, from anybody. Of two sockets the kernel
+/// prefers the one that says more (compute_score), and so do these lookups.
+#[inline(always)]
+fn widen(tuple: &mut Tuple) {
+    if TUPLES.get_ptr(&*tuple).is_some() {
+        return;
+    }
+    (tuple.saddr, tuple.sport) = ([0; 4], 0);
+    if TUPLES.get_ptr(&*tuple).is_none() {
+        // Of IPv4 the mark of a mapped address stays.
+        let is_v6 = tuple.daddr[0] | tuple.daddr[1] != 0;
+        tuple.daddr = [0, 0, if is_v6 { 0 } else { tuple.daddr[2] }, 0];
+    }
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext};
 use fault_common::event::{KIND_BOUND, KIND_CLOSED, KIND_ESTABLISHED};
 use fault_common::stats::Global;
 use fault_common::table::{
-    Addr, DatagramKey, Datagrams, FURTHER_REMOTE, Found, MAX_REMOTES, SOCKET_CLOSED,
+    ANY_PORT, Addr, DatagramKey, Datagrams, FURTHER_REMOTE, Found, MAX_REMOTES, SOCKET_CLOSED,
     SOCKET_DATAGRAM, SOCKET_HOME, SOCKET_LEFT, SOCKET_PICKED, SocketEntry, TAKEN_BEFORE, TAKEN_IN,
     TAKEN_NONE, Tuple, v4,
 };
@@ -20,8 +20,8 @@ use crate::classify::open_gate;
 use crate::condition;
 use crate::ctx::Skb;
 use crate::emit::{self, About};
-use crate::learn::{self, New};
-use crate::maps::{DATAGRAMS, SOCKETS, TUPLES};
+use crate::learn::{self, New, Place};
+use crate::maps::{DATAGRAMS, SOCKETS, TUPLES, WHOLE};
 use crate::parse::{self, Facts, IPPROTO_UDP};
 use crate::select;
 
@@ -77,7 +77,8 @@ pub fn note(cookie: u64, raddr: Addr, rport: u32, network: u32) {
     let id = if first { cookie } else { FURTHER_REMOTE | slot as u64 };
     let uid = bpf_get_current_uid_gid() as u32;
     let (state, allowed) = (SOCKET_DATAGRAM | network, condition::by_caller(uid));
-    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
+    let place = Place::START;
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed, place };
     if learn::register(id, &new) && !enlist(&key, id) {
         emit::count(Global::SocketsFull, 1);
     }
@@ -91,11 +92,47 @@ pub fn found(found: &Found) -> u32 {
     }
     let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
     let (app, rport, raddr, pid_tgid) = (found.app, found.rport, found.raddr, found.pid_tgid);
-    let (state, uid, allowed) = (SOCKET_DATAGRAM, found.uid, found.allowed);
-    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed };
+    let state = SOCKET_DATAGRAM | found.state & SOCKET_HOME;
+    let (uid, allowed) = (found.uid, found.allowed);
+    let place = Place::START;
+    let new = New { slot, app, state, rport, raddr, pid_tgid, uid, allowed, place };
     let key = DatagramKey { cookie: found.cookie, raddr, rport, _pad: 0 };
     let done = learn::register(found.cookie, &new) && enlist(&key, found.cookie);
     if done { TAKEN_IN } else { TAKEN_NONE }
+}
+
+/// Notes a socket that is one flow, whoever it talks to. It has its name, which the controller gives it beside.
+#[inline(always)]
+pub fn whole(found: &Found) -> u32 {
+    let Some(slot) = learn::next_slot() else { return TAKEN_NONE };
+    let new = New {
+        slot,
+        app: found.app,
+        state: SOCKET_DATAGRAM | SOCKET_PICKED | found.state,
+        rport: found.rport,
+        raddr: found.raddr,
+        pid_tgid: found.pid_tgid,
+        uid: found.uid,
+        allowed: found.allowed,
+        place: Place::START,
+    };
+    let tuple = Tuple {
+        saddr: found.raddr,
+        daddr: found.laddr,
+        sport: found.rport as u16,
+        dport: found.lport as u16,
+        proto: IPPROTO_UDP as u32,
+    };
+    let done = learn::register(found.cookie, &new)
+        && insert(&any_of(found.cookie), found.cookie, [0; 4], 0)
+        && TUPLES.insert(tuple, found.cookie, 0).is_ok();
+    open_gate(found.lport);
+    if done { TAKEN_IN } else { TAKEN_NONE }
+}
+
+#[inline(always)]
+fn any_of(cookie: u64) -> DatagramKey {
+    DatagramKey { cookie, raddr: [0; 4], rport: ANY_PORT, _pad: 0 }
 }
 
 /// Puts a flow into the table, at the head of its socket's list.
@@ -200,7 +237,11 @@ fn begin(id: u64, socket: &mut SocketEntry, laddr: Addr, lport: u32) {
 #[inline(always)]
 pub fn place(skb: Skb, cookie: u64, facts: &mut Facts) -> Option<(u64, *mut SocketEntry)> {
     let (raddr, rport) = (facts.tuple.daddr, facts.tuple.dport as u32);
-    let row = DATAGRAMS.get_ptr_mut(DatagramKey { cookie, raddr, rport, _pad: 0 })?;
+    let key = match WHOLE.load() {
+        0 => DatagramKey { cookie, raddr, rport, _pad: 0 },
+        _ => any_of(cookie),
+    };
+    let row = DATAGRAMS.get_ptr_mut(key)?;
     // The first fragment stands for all of the datagram: without it the rest is nothing.
     if let Some(length) = skb.load::<2>(facts.l4 + 4) {
         let whole = (u16::from_be_bytes(length) as u32).wrapping_sub(facts.header);

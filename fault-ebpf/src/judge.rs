@@ -105,16 +105,28 @@ fn in_transit(at: u32, now: u64) -> bool {
 #[inline(always)]
 fn position(socket: &mut SocketEntry, owned: &Owned, dir: Direction) -> u32 {
     let facts = &owned.facts;
-    let (bit, base) = match dir {
-        Direction::Egress => (SOCKET_ISN, &mut socket.isn),
-        Direction::Ingress => (SOCKET_IRS, &mut socket.irs),
+    let (bit, base, reach) = match dir {
+        Direction::Egress => (SOCKET_ISN, &mut socket.isn, &mut socket.reach[0]),
+        Direction::Ingress => (SOCKET_IRS, &mut socket.irs, &mut socket.reach[1]),
     };
     // A SYN restarts the count: the same socket may connect again.
     if socket.state & bit == 0 || facts.flags & tcp::SYN != 0 {
         *base = facts.seq;
+        *reach = 0;
         socket.state |= bit;
     }
-    facts.seq.wrapping_sub(*base)
+    let pos = facts.seq.wrapping_sub(*base);
+    let ahead = whole_position(*reach, pos).wrapping_sub(*reach) as i64;
+    if ahead > 0 {
+        *reach = reach.wrapping_add(ahead as u64);
+    }
+    pos
+}
+
+/// The position in a stream of any length that these low 32 bits mean: the one next to the highest so far.
+#[inline(always)]
+pub fn whole_position(reach: u64, low: u32) -> u64 {
+    reach.wrapping_add(low.wrapping_sub(reach as u32) as i32 as i64 as u64)
 }
 
 /// The rules that now hold for a flow, if any, and their epoch.

@@ -140,7 +140,8 @@ fn on_connect(ctx: &SockAddrContext, raddr: Addr) {
     let Some(slot) = next_slot() else { return };
     let uid = bpf_get_current_uid_gid() as u32;
     let allowed = condition::by_caller(uid);
-    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid, allowed };
+    let place = Place::START;
+    let new = New { slot, app, state: network, rport: port, raddr, pid_tgid, uid, allowed, place };
     register(cookie, &new);
 }
 
@@ -155,6 +156,21 @@ pub struct New {
     pub uid: u32,
     /// Conditions that its caller does not contradict.
     pub allowed: u64,
+    pub place: Place,
+}
+
+/// Where its streams stand, if `state` says that it is known.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub isn: u32,
+    pub irs: u32,
+    /// See [`SocketEntry::reach`].
+    pub reach: [u64; 2],
+}
+
+impl Place {
+    /// Before the first byte.
+    pub const START: Self = Self { isn: 0, irs: 0, reach: [0; 2] };
 }
 
 /// Puts a socket without a name into the table; false if that is full.
@@ -169,13 +185,14 @@ pub fn register(id: u64, new: &New) -> bool {
         state: new.state,
         uid: new.uid,
         role: 0,
-        isn: 0,
-        irs: 0,
+        isn: new.place.isn,
+        irs: new.place.irs,
         last_ack: 0,
         rport: new.rport,
         raddr: new.raddr,
         pid_tgid: new.pid_tgid,
         allowed: new.allowed,
+        reach: new.place.reach,
         last: [LastSegment { end_seq: 0, ack: 0, tsval: 0, tsecr: 0, window: 0, flags: 0 }; 2],
     };
     let done = SOCKETS.insert(id, socket, 0).is_ok();

@@ -14,7 +14,7 @@ use crate::classify::Owned;
 use crate::ctx::Skb;
 use crate::emit::count;
 use crate::fq;
-use crate::judge::Judgement;
+use crate::judge::{self, Judgement};
 use crate::maps::{BACK, CONTROL, FQ, HANDED, LINE, TAG_NEXT, TRANSIT};
 use crate::packet;
 
@@ -74,6 +74,11 @@ pub fn hand_over(skb: Skb, owned: &Owned, way: u8, judgement: &Judgement) -> Opt
     handed.segs = facts.segs;
     handed.wire_bytes = facts.wire_bytes as u32;
     handed.payload = facts.payload;
+    let reach = if dir == Direction::Egress as u8 { socket.reach[0] } else { socket.reach[1] };
+    handed.above = match facts.is_tcp() {
+        true => (judge::whole_position(reach, facts.pos) >> 32) as u32,
+        false => 0,
+    };
     let transit = TRANSIT.get_ptr_mut(socket.slot * 2 + dir as u32)?;
     let bare = way & BARE != 0;
     if bare && !skb.make_room_for_ethernet() {

@@ -9,7 +9,7 @@ use fault_common::table::{Listener, ListenerKey, Listens, MAX_APPS, SOCKET_ACCEP
 use crate::atomic;
 use crate::condition;
 use crate::emit;
-use crate::learn::{self, New};
+use crate::learn::{self, New, Place};
 use crate::maps::{ACCEPTING, LISTENERS, LISTENING, LISTENS};
 
 /// listen(), in the context of the process that calls it.
@@ -85,5 +85,9 @@ pub fn accepted(ctx: &SockOpsContext, cookie: u64, network: u32) {
     let (app, pid_tgid, allowed) = (whose.app, (whose.pid as u64) << 32, whose.allowed);
     let rport = u32::from_be(ctx.remote_port());
     let state = SOCKET_ACCEPTED | network;
-    learn::register(cookie, &New { slot, app, state, rport, raddr, pid_tgid, uid: 0, allowed });
+    let place = Place::START;
+    learn::register(
+        cookie,
+        &New { slot, app, state, rport, raddr, pid_tgid, uid: 0, allowed, place },
+    );
 }

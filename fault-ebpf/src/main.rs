@@ -32,6 +32,7 @@ mod parse;
 mod segment;
 mod select;
 mod send;
+mod snapshot;
 mod told;
 
 use aya_ebpf::macros::{
@@ -160,10 +161,21 @@ pub fn sock_release(ctx: SockContext) -> i32 {
     1
 }
 
-/// Run by the controller, on no packet in particular.
+/// Run by the controller; the "packet" is the cookie of the socket that is meant.
 #[classifier]
-pub fn take_in(_ctx: TcContext) -> i32 {
-    found::take_in() as i32
+pub fn take_in(ctx: TcContext) -> i32 {
+    if let Ok(cookie) = ctx.load::<u64>(ETH_HLEN as usize) {
+        found::take_in(cookie, None);
+    }
+    0
+}
+
+/// Walks all TCP sockets of a network namespace. aya-ebpf has no macro for iterators.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub fn take_in_all(ctx: *mut snapshot::IterTcp) -> i32 {
+    snapshot::on_socket(ctx);
+    0
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]

@@ -10,8 +10,8 @@ use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
     ArmKey, AttemptKey, DatagramKey, Datagrams, Found, Listener, ListenerKey, Listens, MAX_APPS,
-    MAX_EXEMPT, MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, SeenKey, Selector,
-    SelectorState, SocketEntry, Tuple,
+    MAX_EXEMPT, MAX_FOUND, MAX_LISTENERS, MAX_PROCESSES, MAX_SELECTORS, MarkerSet, SeenKey,
+    Selector, SelectorState, SocketEntry, Tuple,
 };
 
 // Load-time values. Each has an initial value of its own: equal constants are merged in
@@ -61,6 +61,10 @@ pub static HOME: Global<u64> = Global::new(0xfa01_000b_fa01_000b);
 #[unsafe(no_mangle)]
 pub static ACCEPTING: Global<u64> = Global::new(0xfa01_0009_fa01_0009);
 
+/// 1: there may be UDP sockets that are flows as a whole. A load-time value: nobody else pays for them, nor does the verifier.
+#[unsafe(no_mangle)]
+pub static WHOLE: Global<u32> = Global::new(0xfa01_000c);
+
 // Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
 
 #[unsafe(no_mangle)]
@@ -95,6 +99,18 @@ pub static OFF_SND_NXT: Global<u32> = Global::new(0xfa02_000e);
 pub static OFF_SND_UNA: Global<u32> = Global::new(0xfa02_000f);
 #[unsafe(no_mangle)]
 pub static OFF_TOTAL_RETRANS: Global<u32> = Global::new(0xfa02_0010);
+#[unsafe(no_mangle)]
+pub static OFF_BYTES_ACKED: Global<u32> = Global::new(0xfa02_0011);
+#[unsafe(no_mangle)]
+pub static OFF_BYTES_SENT: Global<u32> = Global::new(0xfa02_0012);
+#[unsafe(no_mangle)]
+pub static OFF_BYTES_RETRANS: Global<u32> = Global::new(0xfa02_0013);
+#[unsafe(no_mangle)]
+pub static OFF_BYTES_RECEIVED: Global<u32> = Global::new(0xfa02_0014);
+#[unsafe(no_mangle)]
+pub static OFF_RCV_NXT: Global<u32> = Global::new(0xfa02_0015);
+#[unsafe(no_mangle)]
+pub static OFF_SKC_STATE: Global<u32> = Global::new(0xfa02_0016);
 
 /// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act,
 /// [2] interface of the delay line (0: there is none), [3] bytes that it may hold (fq).
@@ -131,9 +147,11 @@ pub static LISTENS: LruHashMap<u64, Listens> = LruHashMap::with_max_entries(MAX_
 /// Cookie of a listening socket -> its key above.
 #[map]
 pub static LISTENING: HashMap<u64, ListenerKey> = HashMap::with_max_entries(MAX_LISTENERS, 0);
-/// The open socket that is to be taken in. Written by the controller.
+/// Cookie -> an open socket that is to be taken in. Written by the controller, which finds here what became of it.
 #[map]
-pub static FOUND: Array<Found> = Array::with_max_entries(1, 0);
+pub static FOUND: HashMap<u64, Found> = HashMap::with_max_entries(MAX_FOUND, NO_PREALLOC);
+/// bpf.h: BPF_F_NO_PREALLOC. Most runs need none of its entries.
+const NO_PREALLOC: u32 = 1;
 /// Connections opened per app.
 #[map]
 pub static APP_OPENED: Array<u64> = Array::with_max_entries(MAX_APPS, 0);

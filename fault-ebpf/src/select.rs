@@ -13,7 +13,8 @@ use crate::atomic;
 use crate::condition;
 use crate::emit::{self, About};
 use crate::maps::{
-    ARMED, LATE_FLOWS, SEED, SELECTOR_STATE, SELECTORS, SELECTORS_LEN, UDP_CONDITIONS,
+    ARMED, CONTROL, EPOCH, LATE_FLOWS, SEED, SELECTOR_STATE, SELECTORS, SELECTORS_LEN,
+    UDP_CONDITIONS,
 };
 
 /// A connection that is about to send its SYN, or a UDP flow its first datagram.
@@ -208,10 +209,21 @@ fn enter(i: u32, selector: &Selector, state: *mut SelectorState) -> bool {
     unsafe { atomic::fetch_add(&raw mut (*state).active, u64::MAX) };
     // With `nth` and `follow` a later connection just waits for its turn.
     if selector.flags & SEL_NTH == 0 {
+        disarm();
         let about = About::flow(selector.flow, selector.app);
         emit::event(KIND_OVERFLOW, 0, &about, |ev| ev.aux = i);
     }
     false
+}
+
+/// Lifts all faults: which socket was meant nobody knows now. The controller ends the run when it hears of it; until
+/// then no packet is to pay for it.
+#[inline(always)]
+fn disarm() {
+    if let Some(epoch) = CONTROL.get_ptr_mut(EPOCH) {
+        // SAFETY: a live map value of 8 bytes.
+        unsafe { epoch.write_volatile(0) };
+    }
 }
 
 /// The same socket connects again after it was closed: it has its place back.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use fault_common::event::tcp;
 use fault_common::rule::Direction;
-use fault_common::table::{self, LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS, SOCKET_HOME};
+use fault_common::table::{
+    self, LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS, SOCKET_FOUND, SOCKET_HOME, SOCKET_IRS, SOCKET_ISN,
+    SocketEntry,
+};
 
 use super::RunError;
 use super::prepare::Stage;
@@ -123,6 +126,10 @@ fn reset(
     limit: Option<Reached>,
 ) -> bool {
     let Some((slot, connection)) = connection(stage, state, cookie) else { return false };
+    let connection = match stage.kernel.socket(cookie) {
+        Ok(Some(entry)) => standing(connection, &entry),
+        _ => connection,
+    };
     let connection = limit.map_or(connection, |reached| at_limit(connection, reached));
     let sender = sender_of(stage, cookie);
     let mut sent = [0u64; 2];
@@ -160,7 +167,7 @@ pub(super) fn at_limit(mut connection: Connection, reached: Reached) -> Connecti
 
 fn abort(stage: &Stage, state: &mut State<'_>, cookie: u64) -> bool {
     let Some((_, connection)) = connection(stage, state, cookie) else { return false };
-    let destroyed = match &stage.home {
+    let destroyed = match &stage.second {
         Some(home) if is_at_home(stage, cookie) => {
             let entered = home.within(|| act::destroy(&connection));
             entered.unwrap_or_else(|source| Err(ActError::System { what: ENTER, source }))
@@ -233,6 +240,25 @@ pub(super) fn connection(
     let protocol = if known.udp { Protocol::Udp } else { Protocol::Tcp };
     let connection = Connection { cookie, protocol, local, remote, ifindex: 0, sent, received };
     Some((entry.slot, connection))
+}
+
+/// The same for a socket that was open before, of which no segment may have been seen since: where its streams stood
+/// tells the numbers as well. Not for window updates, for the window it does not tell.
+pub(crate) fn standing(connection: Connection, entry: &SocketEntry) -> Connection {
+    const PLACED: u32 = SOCKET_FOUND | SOCKET_ISN | SOCKET_IRS;
+    if entry.state & PLACED != PLACED {
+        return connection;
+    }
+    let ends = [
+        entry.isn.wrapping_add(entry.reach[0] as u32),
+        entry.irs.wrapping_add(entry.reach[1] as u32),
+    ];
+    let segment = |end_seq, ack| {
+        Some(LastSegment { end_seq, ack, window: 0, timestamps: None, has_ack: true })
+    };
+    let sent = connection.sent.or_else(|| segment(ends[0], ends[1]));
+    let received = connection.received.or_else(|| segment(ends[1], ends[0]));
+    Connection { sent, received, ..connection }
 }
 
 /// The record of a segment as those who speak for the connection need it.

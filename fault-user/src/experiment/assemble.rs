@@ -100,7 +100,7 @@ pub fn report(
         verdicts: sends.verdicts,
         evidence: Evidence {
             tier: stage.tier.name().into(),
-            blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
+            blind_spots: blind_spots(&stage, &flows),
         },
         expectations: Vec::new(),
         capture,
@@ -193,6 +193,19 @@ fn started(t0: u64) -> String {
 fn kernel_release() -> String {
     let uname = nix::sys::utsname::uname();
     uname.map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
+}
+
+fn blind_spots(stage: &Stage, flows: &[FlowRecord]) -> Vec<String> {
+    let mut spots: Vec<_> = stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect();
+    let unplaced = flows.iter().filter(|f| f.proto != UDP && f.found.is_some_and(|f| !f.placed));
+    let count = unplaced.count();
+    if count > 0 {
+        let why = stage.unplaced.as_deref().unwrap_or("iter/tcp did not show them");
+        spots.push(format!(
+            "stream positions of {count} sockets that were open before count from the first byte seen: {why}"
+        ));
+    }
+    spots
 }
 
 fn note_findings(state: &mut State<'_>, findings: &[audit::Finding], counted: &Counted) {

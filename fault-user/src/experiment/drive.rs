@@ -124,7 +124,7 @@ fn interface(network: Network, change: Change, stage: &mut Stage, state: &mut St
     match change {
         Change::Gone(index) => stage.kernel.forget_interface(network, index),
         Change::New(i) => {
-            let attached = match (network, &stage.home) {
+            let attached = match (network, &stage.second) {
                 (Network::Home, Some(home)) => {
                     stage.kernel.attach_at_home(home, &i.name, i.index, i.ethernet)
                 }

@@ -29,7 +29,7 @@ mod prepare;
 mod preview;
 pub mod progress;
 mod recorded;
-mod resets;
+pub(crate) mod resets;
 mod selection;
 mod start;
 mod state;

@@ -18,6 +18,7 @@ use crate::act::RawSender;
 use crate::app::cgroup::RunCgroup;
 use crate::app::{AppEvent, Supervisor};
 use crate::capture::Link;
+use crate::chain::told;
 use crate::kernel::{Batch, CaptureReader, EventReader, Kernel, Setup, Tier};
 use crate::line::{Device, Reached};
 use crate::netns::{self, Netns};
@@ -39,10 +40,11 @@ pub struct Stage {
     pub links: BTreeMap<u32, Link>,
     pub batches: mpsc::UnboundedReceiver<Batch>,
     pub sender: Arc<RawSender>,
-    /// The same where the apps are that the run starts, if they are watched and elsewhere.
+    /// The same in the second network namespace, if there is one: of other apps that run already, or of those that the run
+    /// starts (flowfault's home).
     pub home_sender: Option<RawSender>,
     /// Where that is.
-    pub home: Option<Arc<Netns>>,
+    pub second: Option<Arc<Netns>>,
     /// Limits that the line wants to end with resets.
     pub reset_wanted: mpsc::UnboundedReceiver<Reached>,
     pub kernel: Kernel,
@@ -53,6 +55,8 @@ pub struct Stage {
     pub selection: Selection,
     pub plan: Plan,
     pub tier: Tier,
+    /// Why nobody could tell where the streams of open sockets stand.
+    pub unplaced: Option<String>,
     pub apps_dir: PathBuf,
     pub base_dir: PathBuf,
     pub hold: bool,
@@ -69,8 +73,8 @@ pub async fn prepare(
     out: Option<&OutDir>,
     reach: Reach,
 ) -> Result<Stage, RunError> {
-    let Reach { targets, home, started, .. } = reach;
-    let watched = home.as_ref().filter(|_| started);
+    let Reach { targets, home, second, .. } = reach;
+    let watched = second.as_ref();
     let apps_dir = apps_dir(scenario, out)?;
     let capture = out.map_or(Capture::NONE, |_| scenario.capture);
     let accepting = accepting(scenario);
@@ -134,7 +138,8 @@ pub async fn prepare(
     let (mut supervisor, app_events) = Supervisor::new(&scenario.apps, &cgroup, &apps_dir)?;
     home.iter().for_each(|home| supervisor.start_in(Arc::clone(home)));
     register_apps(&mut kernel, &plan, &supervisor)?;
-    attach_apps(&mut kernel, scenario, &selection, &mut supervisor, targets)?;
+    let unplaced =
+        attach_apps(&mut kernel, scenario, &selection, &mut supervisor, (targets, watched))?;
     let janitor = if options.janitor {
         let charge = Charge::new(&cgroup, &journal, scenario, &supervisor, &apps_dir);
         Some(
@@ -152,7 +157,7 @@ pub async fn prepare(
         batches,
         sender,
         home_sender,
-        home,
+        second,
         reset_wanted,
         kernel,
         supervisor,
@@ -162,6 +167,7 @@ pub async fn prepare(
         selection,
         plan,
         tier,
+        unplaced,
         apps_dir,
         base_dir: options.base_dir.clone(),
         hold: options.hold,
@@ -236,18 +242,19 @@ fn attach_cgroups(
     Ok(())
 }
 
-/// Makes apps known that run already, with what they have open.
+/// Makes apps known that run already, with what they have open. Why positions of that count from the first byte seen,
+/// if they do.
 fn attach_apps(
     kernel: &mut Kernel,
     scenario: &Scenario,
     selection: &Selection,
     supervisor: &mut Supervisor,
-    targets: Vec<attach::Target>,
-) -> Result<(), RunError> {
+    (targets, second): (Vec<attach::Target>, Option<&Arc<Netns>>),
+) -> Result<Option<String>, RunError> {
     if targets.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    kernel.load_take_in()?;
+    let unplaced = kernel.load_take_in()?;
     if targets.iter().any(|t| t.children) {
         kernel.follow_children()?;
     }
@@ -260,13 +267,13 @@ fn attach_apps(
             attach::add_descendants(kernel, target)?;
         }
     }
-    attach::take_in(kernel, scenario, selection, &targets, SLOTS)?;
+    attach::take_in(kernel, (scenario, selection), &targets, second.map(AsRef::as_ref), SLOTS)?;
     for target in targets {
         if let Some(process) = target.process {
             supervisor.attach(target.app, process)?;
         }
     }
-    Ok(())
+    Ok(unplaced.map(|why| told(&why)))
 }
 
 fn register_apps(

@@ -8,7 +8,7 @@ use super::attach::{self, AttachError, Candidate, Owners, Reach};
 use super::selection::Selection;
 use crate::plan;
 use crate::scenario::{Scenario, model};
-use crate::sockets::{self, Protocol};
+use crate::sockets::Protocol;
 
 /// Whose sockets may be meant.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +63,16 @@ pub async fn preview(
     sight: Sight<'_>,
     needed: &BTreeSet<usize>,
 ) -> Result<Vec<Hit>, RunError> {
-    let (owners, home) = match sight {
-        Sight::Apps(reach) => (Owners::of(&reach.targets), reach.home.as_ref()),
-        Sight::Everybody => (Owners::Everybody(0), None),
+    let (owners, home, second) = match sight {
+        Sight::Apps(reach) => {
+            (Owners::of(&reach.targets), reach.home.as_ref(), reach.second.as_deref())
+        }
+        Sight::Everybody => (Owners::Everybody(0), None, None),
     };
     let plan = plan::compile(scenario, 0)?;
     let selection = Selection::new(scenario, &plan, home).await?;
-    let request = sockets::Request { all: true, ..sockets::Request::default() };
-    let inventory = sockets::look(&request).map_err(AttachError::from)?;
-    let candidates = attach::candidates(&inventory, &owners);
+    let looks = attach::looks(second)?;
+    let candidates = attach::candidates(&looks, &owners);
     let meant = attach::choose(scenario, &selection, &candidates)?;
     let hits = candidates.iter().zip(&meant);
     let mut hits: Vec<Hit> = hits.filter_map(|(c, flow)| Some(Hit::new((*flow)?, c))).collect();

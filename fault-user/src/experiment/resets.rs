@@ -2,6 +2,8 @@
 //! next (RFC 5961, 3.2), and a busy connection may have moved on between the look at its numbers
 //! and the packet. So it is looked at again, and reset again, until it is gone.
 
+use std::time::Duration;
+
 use super::actions;
 use super::prepare::Stage;
 use super::state::State;
@@ -47,6 +49,31 @@ impl Unsure {
         Self { cookie, side, limit, received, silent: 0, looks: 0, at }
     }
 
+    /// What follows from another look. `open`: the local socket is not closed; `received`: its last segment from the peer.
+    pub fn next(&mut self, open: bool, received: Option<LastSegment>) -> Next {
+        // With the local socket gone, the kernel resets a peer that goes on sending; unless a limit
+        // keeps from it what the peer sends.
+        if !open && self.limit.is_none() {
+            return Next::Done;
+        }
+        let missed = self.missed(received);
+        if self.silent == SILENT {
+            return Next::Done;
+        }
+        self.looks += 1;
+        match (self.looks == LOOKS, open) {
+            (true, true) => Next::GiveUp,
+            (true, false) => Next::Done,
+            (false, _) if missed => Next::Again,
+            (false, _) => Next::Wait,
+        }
+    }
+
+    /// How long until the next look.
+    pub fn pause(&self) -> Duration {
+        Duration::from_nanos(FIRST << self.looks)
+    }
+
     /// Whether the connection is still there, as far as one can see from here.
     fn missed(&mut self, received: Option<LastSegment>) -> bool {
         // Of the local socket it is known.
@@ -58,6 +85,23 @@ impl Unsure {
         self.silent == 0
     }
 }
+
+/// What is to be done about a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The connection is gone.
+    Done,
+    /// It may be; look again.
+    Wait,
+    /// It was missed.
+    Again,
+    /// It will not take it.
+    GiveUp,
+}
+
+/// Why a connection may stay although it was reset.
+pub const NOT_TAKEN: &str = "it moves too fast, or wants signed segments (TCP-MD5, TCP-AO). `abort = true` ends it for \
+                             certain";
 
 /// When [`check`] is to be called.
 pub fn next_at(state: &State<'_>) -> Option<u64> {
@@ -81,32 +125,22 @@ pub fn check(stage: &Stage, state: &mut State<'_>, now: u64) {
 fn look(stage: &Stage, state: &mut State<'_>, mut unsure: Unsure, now: u64) -> Option<Unsure> {
     let cookie = unsure.cookie;
     let open = state.sockets.get(&cookie).is_some_and(|s| s.open);
-    // With the local socket gone, the kernel resets a peer that goes on sending; unless a limit
-    // keeps from it what the peer sends.
-    if !open && unsure.limit.is_none() {
-        return None;
-    }
     let (_, connection) = actions::connection(stage, state, cookie)?;
-    let missed = unsure.missed(connection.received);
-    if unsure.silent == SILENT {
-        return None;
+    match unsure.next(open, connection.received) {
+        Next::Done => return None,
+        Next::Wait => {}
+        Next::Again => {
+            if let Err(e) = again(stage, &unsure, &connection, open) {
+                state.fail(format!("cannot reset socket {cookie}: {e}"));
+                return None;
+            }
+        }
+        Next::GiveUp => {
+            state.fail(format!("socket {cookie} did not take its reset: {NOT_TAKEN}"));
+            return None;
+        }
     }
-    if missed && let Err(e) = again(stage, &unsure, &connection, open) {
-        state.fail(format!("cannot reset socket {cookie}: {e}"));
-        return None;
-    }
-    unsure.looks += 1;
-    if unsure.looks == LOOKS && !open {
-        return None;
-    }
-    if unsure.looks == LOOKS {
-        state.fail(format!(
-            "socket {cookie} did not take its reset: it moves too fast, or wants signed segments \
-             (TCP-MD5, TCP-AO). `abort = true` ends it for certain"
-        ));
-        return None;
-    }
-    unsure.at = now + (FIRST << unsure.looks);
+    unsure.at = now + unsure.pause().as_nanos() as u64;
     Some(unsure)
 }
 
@@ -117,7 +151,7 @@ fn again(
     connection: &Connection,
     open: bool,
 ) -> Result<(), ActError> {
-    let exact = unsure.limit.filter(|_| unsure.looks < EXACT);
+    let exact = unsure.limit.filter(|_| unsure.looks <= EXACT);
     let connection = exact.map_or(*connection, |reached| actions::at_limit(*connection, reached));
     let sender = actions::sender_of(stage, unsure.cookie);
     if unsure.side == Side::Peer || unsure.limit.is_some() {

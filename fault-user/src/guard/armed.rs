@@ -1,5 +1,6 @@
 //! A fault that is armed.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,16 +21,19 @@ const LOOK: Duration = Duration::from_millis(5);
 pub struct Guard {
     shared: Arc<Shared>,
     ticket: Option<Ticket>,
+    /// Closed when the fault is lifted.
+    _held: Option<Arc<OwnedFd>>,
 }
 
 impl Guard {
     pub(super) fn new(
         shared: Arc<Shared>,
         stream: &Stream,
+        held: Option<Arc<OwnedFd>>,
         scenario: &Scenario,
     ) -> Result<Self, GuardError> {
         let ticket = shared.board().arm(stream, scenario)?;
-        Ok(Self { shared, ticket: Some(ticket) })
+        Ok(Self { shared, ticket: Some(ticket), _held: held })
     }
 
     /// What was counted since it was armed.

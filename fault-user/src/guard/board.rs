@@ -1,8 +1,11 @@
 //! Which guards are armed: their rules in the kernel and in the line, and the counters of both.
 
+use std::collections::{BTreeSet, HashMap};
+
 use fault_common::rule::{Direction, MAX_FLOWS};
 
 use super::connection::{self, Speaker};
+use super::reset::{self, Sent};
 use super::roster::{Known, Room, Roster};
 use super::stream::Stream;
 use super::{Counts, GuardError};
@@ -12,7 +15,7 @@ use crate::experiment::{counted, line};
 use crate::kernel::{Kernel, KernelError, Taken};
 use crate::line::tally::Counts as LineCounts;
 use crate::line::{Device, LineError, Tap};
-use crate::plan::{Plan, RuleId, Via, What};
+use crate::plan::{Plan, RuleId, Side, Via, What};
 use crate::scenario::Scenario;
 use crate::scenario::model::Capture;
 
@@ -40,6 +43,8 @@ pub struct Board {
     armed: Vec<RuleId>,
     line: Option<Line>,
     speaker: Option<Speaker>,
+    /// By slot.
+    resets: HashMap<u32, Sent>,
     pub kernel: Kernel,
     _journal: Journal,
 }
@@ -60,6 +65,7 @@ impl Board {
             armed: Vec::new(),
             line: None,
             speaker: None,
+            resets: HashMap::new(),
             kernel,
             _journal: journal,
         }
@@ -97,19 +103,37 @@ impl Board {
         if needs_line {
             self.open_line()?;
         }
-        if rules.iter().any(|id| matches!(self.plan.rule(*id).what, What::Stall | What::Abort)) {
+        let speaks = |what| matches!(what, What::Stall | What::Abort | What::Reset(_));
+        if rules.iter().any(|id| speaks(self.plan.rule(*id).what)) {
             self.open_speaker()?;
         }
         let before = self.read(known.slot, rules)?;
         self.lay()?;
-        if rules.iter().any(|id| self.plan.rule(*id).what == What::Abort)
-            && let Err(e) = connection::abort(&known.stream)
-        {
+        if let Err(e) = self.act(known, rules) {
             self.armed.truncate(self.armed.len() - rules.len());
             self.lay()?;
             return Err(e);
         }
         Ok(before)
+    }
+
+    /// What is done to the connection itself, once.
+    fn act(&mut self, known: &Known, rules: &[RuleId]) -> Result<(), GuardError> {
+        let what = |id: &RuleId| self.plan.rule(*id).what;
+        if rules.iter().any(|id| what(id) == What::Abort) {
+            connection::abort(&known.stream)?;
+        }
+        let sides: BTreeSet<Side> = rules
+            .iter()
+            .filter_map(|id| if let What::Reset(side) = what(id) { Some(side) } else { None })
+            .collect();
+        for side in sides {
+            let Some(speaker) = &self.speaker else { return Ok(()) };
+            let sent = reset::reset(&mut self.kernel, speaker, &known.stream, side)?;
+            let total = self.resets.entry(known.slot).or_default();
+            total.iter_mut().zip(sent).for_each(|(total, sent)| *total += sent);
+        }
+        Ok(())
     }
 
     /// Lifts the faults of a guard.
@@ -171,15 +195,17 @@ impl Board {
         let flow = match self.roster.room() {
             Some(Room::Free(flow)) => flow,
             Some(Room::Of(idle)) => {
-                self.kernel.forget(idle.stream.cookie, &idle.stream.tuple())?;
+                self.kernel.forget(idle.stream.cookie, &idle.stream.tuples())?;
                 self.roster.remove(idle.stream.cookie);
                 idle.flow
             }
             None => return Err(full("guarded streams", MAX_FLOWS)),
         };
-        if self.kernel.take_in(&stream.found())? == Taken::NoRoom {
+        if self.kernel.take_in(&[stream.found()])? == [Taken::NoRoom] {
             return Err(full("streams since the first guard of those that are armed", STREAMS));
         }
+        let [_, other] = stream.tuples();
+        self.kernel.add_tuple(stream.cookie, &other)?;
         let assigned = self.kernel.assign(stream.cookie, flow)?;
         match self.kernel.socket(stream.cookie)? {
             Some(entry) if assigned => Ok(self.roster.add(*stream, flow, entry.slot)),
@@ -231,7 +257,8 @@ impl Board {
         let mut counts = Counts::default();
         for direction in Direction::BOTH {
             let of_line = line.sockets.get(&(slot, direction)).copied().unwrap_or_default();
-            let stream = counted::together(&self.kernel.slot(slot, direction)?, &of_line, 0);
+            let resets = self.resets.get(&slot).map_or(0, |sent| sent[direction as usize]);
+            let stream = counted::together(&self.kernel.slot(slot, direction)?, &of_line, resets);
             counts.way(direction).stream = stream;
         }
         for id in rules {

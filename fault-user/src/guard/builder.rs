@@ -1,11 +1,13 @@
 //! What is to be done to which stream.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::{self, Stream};
 use super::words::{self, Entry};
 use super::{Guard, GuardError, loaded};
+use crate::act::Protocol;
 
 /// Faults that are not armed yet.
 ///
@@ -15,18 +17,29 @@ use super::{Guard, GuardError, loaded};
 #[must_use = "nothing happens until `arm`"]
 pub struct Fault {
     stream: Stream,
+    held: Option<Arc<OwnedFd>>,
     direction: Option<&'static str>,
     entries: Vec<Entry>,
 }
 
 impl Fault {
-    /// Faults on this connected TCP socket: of std, of tokio, or whatever has its descriptor. It is known by its
-    /// SO_COOKIE: the fault neither holds it open nor follows its descriptor.
+    /// Faults on this connected TCP socket, or on this UDP socket, connected or not: of std, of tokio, or whatever has its
+    /// descriptor. It is known by its SO_COOKIE, the fault does not follow its descriptor. A TCP socket is not
+    /// held open by it, a UDP socket is, until the guard is gone: else its port could become another's, and that one's
+    /// datagrams would be faulted.
     ///
     /// # Errors
-    /// [`GuardError::NotTcp`], [`GuardError::NotConnected`].
-    pub fn on(stream: &impl AsFd) -> Result<Self, GuardError> {
-        Ok(Self { stream: Stream::of(stream)?, direction: None, entries: Vec::new() })
+    /// [`GuardError::Protocol`], [`GuardError::NotConnected`], [`GuardError::NotBound`].
+    pub fn on(socket: &impl AsFd) -> Result<Self, GuardError> {
+        let stream = Stream::of(socket)?;
+        let held = match stream.protocol {
+            Protocol::Tcp => None,
+            Protocol::Udp => {
+                let copy = socket.as_fd().try_clone_to_owned();
+                Some(Arc::new(copy.map_err(GuardError::io("hold the socket open"))?))
+            }
+        };
+        Ok(Self { stream, held, direction: None, entries: Vec::new() })
     }
 
     /// What follows holds for what the stream sends.
@@ -74,14 +87,36 @@ impl Fault {
         self.fault("abort = true")
     }
 
+    /// The peer's TCP is told that the connection is gone (RST); the stream itself is not.
+    pub fn reset_peer(self) -> Self {
+        self.once("reset = \"peer\"")
+    }
+
+    /// The stream is told so, as if by its peer: ECONNRESET. The peer is not.
+    pub fn reset_local(self) -> Self {
+        self.once("reset = \"local\"")
+    }
+
+    /// Both are.
+    pub fn reset(self) -> Self {
+        self.once("reset = \"both\"")
+    }
+
+    /// What is done to the connection has no direction.
+    fn once(mut self, keys: &str) -> Self {
+        self.entries.push(Entry { direction: None, keys: keys.to_owned() });
+        self
+    }
+
     /// Any fault of a scenario, written as the keys of its entry in `faults`:
-    /// `corrupt = { p = 0.01, bits = 2 }, when = { tcp = "data" }`. `reset` needs a run.
+    /// `corrupt = { p = 0.01, bits = 2 }, when = { tcp = "data" }`. `limit` with `then = "reset"` needs a run.
     pub fn fault(mut self, keys: impl Into<String>) -> Self {
         self.entries.push(Entry { direction: self.direction, keys: keys.into() });
         self
     }
 
-    /// From now on, until the guard is dropped. The first of a process loads the programs, which blocks for half a
+    /// From now on, until the guard is dropped. Resets have been taken when this returns: it repeats them, for at most two
+    /// seconds, where a busy connection moves on before they come. The first of a process loads the programs, which blocks for half a
     /// second or more; see [`super::load`].
     ///
     /// # Errors
@@ -89,11 +124,11 @@ impl Fault {
     /// these faults would be refused for, missing privileges, a kernel that cannot do it, or as
     /// many guards as there can be.
     pub fn arm(self) -> Result<Guard, GuardError> {
-        let scenario = words::scenario(self.stream.cookie, &self.entries)?;
+        let scenario = words::scenario(&self.stream, &self.entries)?;
         if stream::here()? != self.stream.netns {
             return Err(GuardError::Elsewhere);
         }
         let loaded = loaded::shared(self.stream.netns)?;
-        Guard::new(loaded, &self.stream, &scenario)
+        Guard::new(loaded, &self.stream, self.held, &scenario)
     }
 }

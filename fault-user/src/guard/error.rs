@@ -21,11 +21,14 @@ pub enum GuardError {
         /// The system's answer.
         source: io::Error,
     },
-    /// Not a TCP socket.
+    /// Neither TCP nor UDP.
     #[error(
-        "this socket is not TCP over IPv4 or IPv6, and only such streams can be guarded; for UDP, run a scenario"
+        "this socket is neither TCP nor UDP over IPv4 or IPv6, and only such sockets can be guarded"
     )]
-    NotTcp,
+    Protocol,
+    /// UDP, and it has sent nothing yet.
+    #[error("the socket has no port yet: bind it, with port 0 to any, before arming the fault")]
+    NotBound,
     /// It has no peer.
     #[error("the stream is not connected: arm the fault after connect() or accept() has returned")]
     NotConnected,
@@ -44,6 +47,12 @@ pub enum GuardError {
         /// As a scenario says it.
         fault: String,
         /// Why, and what to do instead.
+        why: &'static str,
+    },
+    /// It lives on.
+    #[error("the stream did not take its reset: {why}")]
+    NotReset {
+        /// Why that may be, and what to do instead.
         why: &'static str,
     },
     /// Too many at a time.

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use super::board::{Board, RULES, STREAMS};
 use super::watch::{LEASE, Started, Watch};
 use super::{GuardError, stream};
+use crate::chain::told;
 use crate::clock;
 use crate::experiment::journal::Journal;
 use crate::kernel::{Kernel, Setup};
@@ -43,10 +44,18 @@ impl Shared {
 
     fn open() -> Result<Self, GuardError> {
         let seed = seed();
-        let setup =
-            Setup { seed, rules: RULES, slots: STREAMS, ring_bytes: RING, ..Setup::default() };
+        let setup = Setup {
+            seed,
+            rules: RULES,
+            slots: STREAMS,
+            ring_bytes: RING,
+            whole: true,
+            ..Setup::default()
+        };
         let mut kernel = Kernel::load(&setup)?;
-        kernel.load_take_in()?;
+        if let Some(why) = kernel.load_take_in()? {
+            tracing::warn!("positions in streams count from the first byte seen: {}", told(&why));
+        }
         kernel.watch_states()?;
         let name = name();
         let journal = Journal::write(&name, false).map_err(GuardError::io("write the journal"))?;

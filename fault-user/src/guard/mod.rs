@@ -1,5 +1,5 @@
-//! Faults on a stream that a test has in its hand: one TCP socket of this very process goes dark, slow or wrong, for
-//! as long as a guard lives.
+//! Faults on a stream that a test has in its hand: one TCP or UDP socket of this very process goes dark, slow or wrong,
+//! for as long as a guard lives.
 //!
 //! ```no_run
 //! # use std::{net::TcpStream, time::Duration};
@@ -28,7 +28,7 @@
 //! | `stream` | whose packets |
 //! | `armed`, `counts` | the guard, and what it has counted |
 //! | `loaded`, `skip` | the programs in the kernel, for as long as anybody needs them |
-//! | `board`, `roster`, `connection` | which guards are armed on which streams |
+//! | `board`, `roster`, `connection`, `reset` | which guards are armed on which streams, and what is done to these |
 //! | `watch` | the thread that renews the lease and sees new interfaces |
 
 mod armed;
@@ -38,6 +38,7 @@ mod connection;
 mod counts;
 mod error;
 mod loaded;
+mod reset;
 mod roster;
 mod skip;
 mod stream;

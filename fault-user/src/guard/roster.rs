@@ -89,7 +89,8 @@ mod tests {
 
     fn stream(cookie: u64) -> Stream {
         let any = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        Stream { cookie, netns: 1, local: any, remote: any }
+        let protocol = crate::act::Protocol::Tcp;
+        Stream { cookie, netns: 1, protocol, local: any, remote: Some(any), dual: false }
     }
 
     #[test]

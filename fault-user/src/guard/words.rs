@@ -5,6 +5,8 @@ use std::path::Path;
 use fault_common::fate::Then;
 
 use super::GuardError;
+use super::stream::Stream;
+use crate::act::Protocol;
 use crate::scenario::model::{Fault, FaultSpec};
 use crate::scenario::{Scenario, parse, written};
 
@@ -19,15 +21,19 @@ pub struct Entry {
 ///
 /// # Errors
 /// What a scenario with these faults would be refused for, and faults that a guard cannot carry out.
-pub fn scenario(cookie: u64, entries: &[Entry]) -> Result<Scenario, GuardError> {
+pub fn scenario(stream: &Stream, entries: &[Entry]) -> Result<Scenario, GuardError> {
     let fault = |entry: &Entry| {
         let way = entry.direction.map(|d| format!("direction = \"{d}\", ")).unwrap_or_default();
         format!("  {{ flow = \"stream\", {way}{} }},\n", entry.keys)
     };
     let faults: String = entries.iter().map(fault).collect();
+    let socket = match stream.protocol {
+        Protocol::Tcp => format!("cookie = {}", stream.cookie),
+        Protocol::Udp => format!("protocol = \"udp\"\nlocal = \"{}\"", stream.local),
+    };
     let text = format!(
         "schema = 1\nname = \"guard\"\n\n[[app]]\nname = \"test\"\npid = {}\n\n[[flow]]\nname = \"stream\"\n\
-         app = \"test\"\ncookie = {cookie}\n\n[[step]]\nname = \"guard\"\nat = \"0s\"\nfaults = [\n{faults}]\n",
+         app = \"test\"\n{socket}\n\n[[step]]\nname = \"guard\"\nat = \"0s\"\nfaults = [\n{faults}]\n",
         std::process::id()
     );
     // Files of traces and distributions are found from where the test runs, as std::fs finds them.
@@ -39,12 +45,8 @@ pub fn scenario(cookie: u64, entries: &[Entry]) -> Result<Scenario, GuardError> 
 
 fn available(spec: &FaultSpec) -> Result<(), GuardError> {
     let why = match &spec.fault {
-        Fault::Reset(_) => {
-            "a reset has to be repeated until the stack takes it, which only a run does. To end the stream for \
-             certain use `abort = true`"
-        }
         Fault::Limit(limit) if limit.then == Then::Reset => {
-            "resets need a run. With `then = \"drop\"` the stream goes silent at that byte instead"
+            "nobody watches for that byte. With `then = \"drop\"` the stream goes silent at that byte instead"
         }
         _ => return Ok(()),
     };
@@ -57,11 +59,32 @@ mod tests {
     use crate::scenario::model::DirectionSpec;
 
     fn made(entries: &[(Option<&'static str>, &str)]) -> Result<Scenario, GuardError> {
+        of(Protocol::Tcp, entries)
+    }
+
+    #[test]
+    fn what_udp_does_not_have_is_refused() {
+        assert!(
+            of(Protocol::Udp, &[(Some("egress"), "drop = 1.0"), (None, "corrupt = 0.5")]).is_ok()
+        );
+        for keys in ["stall = true", "reset = \"local\"", "drop = 1.0, when = { tcp = \"syn\" }"] {
+            let told = of(Protocol::Udp, &[(None, keys)]).unwrap_err().to_string();
+            assert!(told.contains("TCP"), "{keys}: {told}");
+        }
+    }
+
+    fn of(
+        protocol: Protocol,
+        entries: &[(Option<&'static str>, &str)],
+    ) -> Result<Scenario, GuardError> {
         let entry = |(direction, keys): &(_, &str)| Entry {
             direction: *direction,
             keys: (*keys).to_owned(),
         };
-        scenario(7, &entries.iter().map(entry).collect::<Vec<_>>())
+        let any = std::net::SocketAddr::from(([0, 0, 0, 0], 7));
+        let stream =
+            Stream { cookie: 7, netns: 1, protocol, local: any, remote: None, dual: false };
+        scenario(&stream, &entries.iter().map(entry).collect::<Vec<_>>())
     }
 
     #[test]
@@ -83,12 +106,13 @@ mod tests {
     fn what_is_wrong_is_told_as_in_a_scenario() {
         let told = made(&[(None, "drop = 2")]).unwrap_err().to_string();
         assert!(told.contains("drop = 2") && told.contains("0.02"), "{told}");
-        let told = made(&[(None, "reset = \"both\"")]).unwrap_err();
+        assert!(made(&[(None, "reset = \"both\"")]).is_ok());
+        let reset = "limit = { bytes = 5, then = \"reset\" }";
+        let told = made(&[(None, reset)]).unwrap_err();
         assert!(
-            matches!(&told, GuardError::Unavailable { fault, .. } if fault == "reset = \"both\""),
+            matches!(&told, GuardError::Unavailable { fault, .. } if fault.contains("reset")),
             "{told}"
         );
-        let told = made(&[(None, "limit = { bytes = 5, then = \"reset\" }")]).unwrap_err();
         assert!(told.to_string().contains("then = \"drop\""), "{told}");
         assert!(made(&[(None, "limit = { bytes = 5, then = \"drop\" }")]).is_ok());
     }

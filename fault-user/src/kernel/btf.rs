@@ -28,6 +28,12 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_SND_NXT", "tcp_sock", "snd_nxt"),
     ("OFF_SND_UNA", "tcp_sock", "snd_una"),
     ("OFF_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    ("OFF_BYTES_ACKED", "tcp_sock", "bytes_acked"),
+    ("OFF_BYTES_SENT", "tcp_sock", "bytes_sent"),
+    ("OFF_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
+    ("OFF_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
+    ("OFF_RCV_NXT", "tcp_sock", "rcv_nxt"),
+    ("OFF_SKC_STATE", "sock_common", "skc_state"),
 ];
 
 /// Resolves all of them.

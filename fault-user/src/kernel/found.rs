@@ -3,10 +3,13 @@
 
 use std::net::SocketAddr;
 
-use aya::maps::{Array, HashMap, MapError};
-use aya::programs::{BtfTracePoint, SchedClassifier, TestRun as _, TestRunOptions};
+use aya::maps::{HashMap, MapData, MapError};
+use aya::programs::{
+    BtfTracePoint, Iter, ProgramError, SchedClassifier, TestRun as _, TestRunOptions,
+};
 use fault_common::table::{
-    Found, Listener, ListenerKey, SocketEntry, TAKEN_BEFORE, TAKEN_IN, Tuple, WITH_CHILDREN,
+    ANY_PORT, DatagramKey, Datagrams, Found, Listener, ListenerKey, MAX_FOUND, SocketEntry,
+    TAKEN_BEFORE, TAKEN_IN, TAKEN_NOT, Tuple, WITH_CHILDREN,
 };
 
 use super::Kernel;
@@ -16,6 +19,14 @@ use crate::addr;
 
 /// The kernel runs no classifier on less than an Ethernet header (bpf_prog_test_run_skb).
 const NO_PACKET: [u8; 64] = [0; 64];
+const ETH_HLEN: usize = 14;
+/// The program of iter/tcp.
+const ITERATOR: &str = "take_in_all";
+const NO_BTF: KernelError = KernelError::Missing {
+    feature: "BTF",
+    since: "5.5 with CONFIG_DEBUG_INFO_BTF",
+    remedy: "Use a distribution kernel",
+};
 
 /// What became of an open socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +40,17 @@ pub enum Taken {
 }
 
 impl Kernel {
-    /// Loads what only attached apps need. Before the first [`Self::take_in`].
+    /// Loads what only attached apps need. Before the first [`Self::take_in`]. Why positions of open sockets cannot be
+    /// known, if they cannot.
     ///
     /// # Errors
-    /// The kernel refuses the program.
-    pub fn load_take_in(&mut self) -> Result<(), KernelError> {
+    /// The kernel refuses the program that is needed anyway.
+    pub fn load_take_in(&mut self) -> Result<Option<KernelError>, KernelError> {
         let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
-        program.load().map_err(|e| KernelError::program("take_in", &e))
+        program.load().map_err(|e| KernelError::program("take_in", &e))?;
+        let Some(btf) = self.btf.as_ref() else { return Ok(Some(NO_BTF)) };
+        let program: &mut Iter = typed(&mut self.ebpf, ITERATOR)?;
+        Ok(program.load("tcp", btf).err().map(|e| KernelError::program(ITERATOR, &e)))
     }
 
     /// Watches for the end of sockets that are taken in, and for who begins to listen.
@@ -60,11 +75,7 @@ impl Kernel {
         name: &'static str,
         tracepoint: &str,
     ) -> Result<(), KernelError> {
-        let btf = self.btf.as_ref().ok_or(KernelError::Missing {
-            feature: "BTF",
-            since: "5.5 with CONFIG_DEBUG_INFO_BTF",
-            remedy: "Use a distribution kernel",
-        })?;
+        let btf = self.btf.as_ref().ok_or(NO_BTF)?;
         let wrap = |e: aya::programs::ProgramError| KernelError::program(name, &e);
         let program: &mut BtfTracePoint = typed(&mut self.ebpf, name)?;
         program.load(tracepoint, btf).map_err(wrap)?;
@@ -96,7 +107,7 @@ impl Kernel {
     }
 
     /// Says that connections which are accepted at this address (unspecified: any) are this app's; `pid` is the
-    /// process that they are told of, `cookie` the listening socket, and `allowed` the conditions that its user and
+    /// process that they are told of, `network` 0 or `SOCKET_HOME`, `cookie` the listening socket, and `allowed` the conditions that its user and
     /// cgroup do not contradict.
     ///
     /// # Errors
@@ -104,13 +115,13 @@ impl Kernel {
     pub fn add_listener(
         &mut self,
         cookie: u64,
-        at: SocketAddr,
+        (at, network): (SocketAddr, u32),
         (pid, app): (u32, u32),
         allowed: u64,
     ) -> Result<(), KernelError> {
         let failed = || KernelError::map("register a listener");
         let addr = if at.ip().is_unspecified() { [0; 4] } else { addr::words(at.ip()) };
-        let key = ListenerKey { addr, port: at.port().into() };
+        let key = ListenerKey { addr, port: u32::from(at.port()) | network << 8 };
         let mut sockets: HashMap<_, u64, ListenerKey> =
             HashMap::try_from(self.map_mut("LISTENING")?).map_err(failed())?;
         if sockets.get(&cookie, 0).is_ok() {
@@ -129,17 +140,24 @@ impl Kernel {
     ///
     /// # Errors
     /// A map update fails.
-    pub fn forget(&mut self, cookie: u64, tuple: &Tuple) -> Result<(), KernelError> {
+    pub fn forget(&mut self, cookie: u64, tuples: &[Tuple]) -> Result<(), KernelError> {
         let gone = |e| match e {
             MapError::KeyNotFound => Ok(()),
             other => Err(KernelError::map("forget a socket")(other)),
         };
-        let mut tuples: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+        let mut map: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
             .map_err(KernelError::map("use the map TUPLES"))?;
-        // Another socket may have taken the addresses of a closed one.
-        if tuples.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
-            tuples.remove(tuple).or_else(gone)?;
+        for tuple in tuples {
+            // Another socket may have taken the addresses of a closed one.
+            if map.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
+                map.remove(tuple).or_else(gone)?;
+            }
         }
+        let mut rows: HashMap<_, DatagramKey, Datagrams> =
+            HashMap::try_from(self.map_mut("DATAGRAMS")?)
+                .map_err(KernelError::map("use the map DATAGRAMS"))?;
+        let any = DatagramKey { cookie, raddr: [0; 4], rport: ANY_PORT, _pad: 0 };
+        rows.remove(&any).or_else(gone)?;
         let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
             .map_err(KernelError::map("use the map SOCKETS"))?;
         sockets.remove(&cookie).or_else(gone)?;
@@ -147,19 +165,87 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes in a socket that is open: from now on its packets are recognised.
+    /// Has packets with this tuple taken for that socket's as well.
     ///
     /// # Errors
-    /// The program cannot be run.
-    pub fn take_in(&mut self, found: &Found) -> Result<Taken, KernelError> {
-        let mut map: Array<_, Found> = Array::try_from(self.map_mut("FOUND")?)
-            .map_err(KernelError::map("use the map FOUND"))?;
-        map.set(0, found, 0).map_err(KernelError::map("hand over an open socket"))?;
-        let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
-        let options =
-            TestRunOptions { data_in: Some(&NO_PACKET), repeat: 1, ..TestRunOptions::new() };
-        let result = program.test_run(options).map_err(|e| KernelError::program("take_in", &e))?;
-        Ok(match result.return_value {
+    /// The table is full.
+    pub fn add_tuple(&mut self, cookie: u64, tuple: &Tuple) -> Result<(), KernelError> {
+        let mut map: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
+            .map_err(KernelError::map("use the map TUPLES"))?;
+        map.insert(tuple, cookie, 0).map_err(KernelError::map("register an address"))
+    }
+
+    /// Takes in sockets that are open: from now on their packets are recognised. What became of each, in their order.
+    /// Those of this thread's network namespace are taken in with the positions of their streams, if the kernel has the
+    /// iterator for it.
+    ///
+    /// # Errors
+    /// A program cannot be run.
+    pub fn take_in(&mut self, found: &[Found]) -> Result<Vec<Taken>, KernelError> {
+        let mut taken = Vec::with_capacity(found.len());
+        for some in found.chunks(MAX_FOUND as usize) {
+            self.hand_over(some)?;
+            let tcp = |one: &Found| one.proto == libc::IPPROTO_TCP as u32;
+            if some.iter().any(tcp) && self.places() {
+                self.walk()?;
+            }
+            for one in some {
+                taken.push(self.taken(one.cookie)?);
+            }
+        }
+        Ok(taken)
+    }
+
+    fn found(&mut self) -> Result<HashMap<&mut MapData, u64, Found>, KernelError> {
+        let map = self.map_mut("FOUND")?;
+        HashMap::try_from(map).map_err(KernelError::map("use the map FOUND"))
+    }
+
+    fn hand_over(&mut self, found: &[Found]) -> Result<(), KernelError> {
+        let mut map = self.found()?;
+        for one in found {
+            map.insert(one.cookie, one, 0).map_err(KernelError::map("hand over an open socket"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether positions of open sockets can be known.
+    fn places(&mut self) -> bool {
+        typed::<Iter>(&mut self.ebpf, ITERATOR).is_ok_and(|program| program.fd().is_ok())
+    }
+
+    /// Has the iterator's program meet every TCP socket of this thread's network namespace.
+    fn walk(&mut self) -> Result<(), KernelError> {
+        let wrap = |e: ProgramError| KernelError::program(ITERATOR, &e);
+        let program: &mut Iter = typed(&mut self.ebpf, ITERATOR)?;
+        let id = program.attach().map_err(wrap)?;
+        let link = program.take_link(id).map_err(wrap)?;
+        // The namespace is that of the thread that opens it (bpf_iter_init_seq_net).
+        let file = link.into_file().map_err(KernelError::map("open the walk of TCP sockets"))?;
+        // It writes nothing: reading it to the end is the walk.
+        let walked = std::io::copy(&mut &file, &mut std::io::sink());
+        walked.map(drop).map_err(KernelError::map("walk the TCP sockets (iter/tcp)"))
+    }
+
+    /// What became of a socket that was handed over; done here if no program has met it.
+    fn taken(&mut self, cookie: u64) -> Result<Taken, KernelError> {
+        let result = |map: &HashMap<&mut MapData, u64, Found>| {
+            map.get(&cookie, 0)
+                .map(|found| found.taken)
+                .map_err(KernelError::map("ask for a socket"))
+        };
+        let mut taken = result(&self.found()?)?;
+        if taken == TAKEN_NOT {
+            let program: &mut SchedClassifier = typed(&mut self.ebpf, "take_in")?;
+            let mut packet = NO_PACKET;
+            packet[ETH_HLEN..ETH_HLEN + 8].copy_from_slice(&cookie.to_ne_bytes());
+            let options =
+                TestRunOptions { data_in: Some(&packet), repeat: 1, ..TestRunOptions::new() };
+            program.test_run(options).map_err(|e| KernelError::program("take_in", &e))?;
+            taken = result(&self.found()?)?;
+        }
+        self.found()?.remove(&cookie).map_err(KernelError::map("forget an open socket"))?;
+        Ok(match taken {
             TAKEN_IN => Taken::In,
             TAKEN_BEFORE => Taken::Before,
             _ => Taken::NoRoom,

@@ -56,6 +56,8 @@ pub struct Setup {
     pub netns: u64,
     /// Cookie of a second one; 0: there is none.
     pub home: u64,
+    /// UDP sockets are flows as a whole ([`fault_common::table::SOCKET_WHOLE`]), and not by remotes.
+    pub whole: bool,
     /// A bit for each app of which accepted connections are meant.
     pub accepting: u64,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
@@ -79,6 +81,7 @@ impl Default for Setup {
             offsets: Vec::new(),
             netns: 0,
             home: 0,
+            whole: false,
             accepting: 0,
             hook: None,
         }
@@ -159,6 +162,7 @@ impl Kernel {
                 Program::SocketFilter(p) => p.unload(),
                 Program::BtfTracePoint(p) => p.unload(),
                 Program::FExit(p) => p.unload(),
+                Program::Iter(p) => p.unload(),
                 // There are no others in the object.
                 _ => Ok(()),
             };
@@ -174,7 +178,7 @@ impl Kernel {
 fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelError> {
     let abi = ABI_VERSION | 0xabab_0000;
     let selectors = setup.selectors.len() as u32;
-    let leased = u32::from(setup.leased);
+    let (leased, whole) = (u32::from(setup.leased), u32::from(setup.whole));
     let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
     let hellos = if setup.selectors.iter().any(waits_for_hello) { HELLOS } else { 1 };
     let mut loader = EbpfLoader::new();
@@ -191,6 +195,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("UDP_CONDITIONS", &setup.udp_conditions, true)
         .override_global("NETNS", &setup.netns, true)
         .override_global("HOME", &setup.home, true)
+        .override_global("WHOLE", &whole, true)
         .override_global("ACCEPTING", &setup.accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
         .map_max_entries("TRANSIT", setup.slots * 2)

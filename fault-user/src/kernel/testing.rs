@@ -101,6 +101,9 @@ impl Kernel {
             load_packet_programs(&mut self.ebpf, network, true)?;
             load_packet_programs(&mut self.ebpf, network, false)?;
         }
+        if let Some(why) = self.load_take_in()? {
+            return Err(why);
+        }
         let mut counts = Vec::new();
         for (name, program) in self.ebpf.programs() {
             // Those of the evidence tiers are loaded when a tier is chosen.

@@ -137,7 +137,7 @@ pub struct Account {
 impl Account {
     /// That of a record that is held whole.
     pub fn of(flow: &FlowRecord) -> Self {
-        let mut law = Law::default();
+        let mut law = Law::new(flow.acked_before());
         law.take(flow.proto, &flow.tx, &flow.acks);
         let mut told = BTreeMap::new();
         for c in flow.tx.iter().filter(|c| c.dropped && !c.discarded) {

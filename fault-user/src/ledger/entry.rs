@@ -67,7 +67,13 @@ pub enum What {
     /// The handshake is complete.
     Established { accepted: bool, local: IpAddr, remote: IpAddr },
     /// It was open before the run, and is watched from now on.
-    Found { accepted: bool, local: IpAddr, remote: IpAddr },
+    Found {
+        accepted: bool,
+        local: IpAddr,
+        remote: IpAddr,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stream: Option<Standing>,
+    },
     /// What it said first has given it its flow.
     Named { nth: u32 },
     /// Reached TCP_CLOSE.
@@ -82,6 +88,19 @@ pub enum What {
     Marker { selector: u32 },
     /// More sockets matched a selector than it allows.
     Overflow { selector: u32 },
+}
+
+/// Where the stream of a socket stood when it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Sequence number of the first payload byte of the connection.
+    pub first: u32,
+    /// Bytes that the app had written since.
+    pub written: u64,
+    /// How many of them the peer had not acknowledged.
+    pub unacked: u32,
+    /// How many of those had never been sent.
+    pub unsent: u32,
 }
 
 /// A packet as the TC program judged it.
@@ -223,7 +242,17 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
         Kind::Established => {
             What::Established { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) }
         }
-        Kind::Found => What::Found { accepted: r.u8(26) == 1, local: r.ip(80), remote: r.ip(96) },
+        Kind::Found => What::Found {
+            accepted: r.u8(26) == 1,
+            local: r.ip(80),
+            remote: r.ip(96),
+            stream: (r.u8(25) == 1).then(|| Standing {
+                first: r.u32(48),
+                written: u64::from(r.u32(52)) | u64::from(r.u32(60)) << 32,
+                unacked: r.u32(56),
+                unsent: r.u32(68),
+            }),
+        },
         Kind::Named => What::Named { nth: r.u32(52) },
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),

@@ -1,7 +1,7 @@
 //! One socket's whole story on the byte ranges of its send stream.
 //!
-//! Offset 0 is the first payload byte after the SYN, or the first byte on record for a socket that
-//! was open already. All times are CLOCK_MONOTONIC nanoseconds.
+//! Offset 0 is the first payload byte after the SYN; where nobody could tell it of a socket that was open already, the
+//! first byte on record. All times are CLOCK_MONOTONIC nanoseconds.
 #![expect(missing_docs, reason = "fields and variants whose name says it all")]
 
 use std::net::SocketAddr;
@@ -33,6 +33,8 @@ pub struct FlowRecord {
     pub remote: Option<SocketAddr>,
     /// Sequence number of offset 0.
     pub seq_base: u32,
+    /// Of a socket that was open before: where its stream stood.
+    pub found: Option<Found>,
     /// The first event of any kind.
     pub first_seen: u64,
     pub opened: Option<u64>,
@@ -52,6 +54,19 @@ pub struct FlowRecord {
     /// Smallest round trip of the handshake, or of bytes that were sent once, ns.
     pub min_rtt: Option<u64>,
     pub(super) tx_index: RangeIndex,
+}
+
+/// A socket that was open before the run, as it was when it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Whether the offsets are those of the connection.
+    pub placed: bool,
+    /// Bytes written until then: no send of the run has them.
+    pub written: i64,
+    /// Of those, sent.
+    pub sent: i64,
+    /// Of those, acknowledged.
+    pub acked: i64,
 }
 
 /// A send call that returned.
@@ -137,6 +152,9 @@ impl FlowRecord {
 
     /// When the byte before `end` (and with it all earlier ones) was first acknowledged.
     pub fn acked_at(&self, end: i64) -> Option<u64> {
+        if end <= self.acked_before() {
+            return Some(self.first_seen);
+        }
         let at = self.acks.partition_point(|a| a.upto < end);
         self.acks.get(at).map(|a| a.ts)
     }
@@ -155,12 +173,17 @@ impl FlowRecord {
     /// First byte that was not acknowledged at that time.
     pub fn una_at(&self, ts: u64) -> i64 {
         let n = self.acks.partition_point(|a| a.ts <= ts);
-        if n == 0 { 0 } else { self.acks[n - 1].upto }
+        if n == 0 { self.acked_before() } else { self.acks[n - 1].upto }
+    }
+
+    /// What was acknowledged before the first event.
+    pub fn acked_before(&self) -> i64 {
+        self.found.map_or(0, |found| found.acked)
     }
 
     /// First byte that was never acknowledged.
     pub fn una(&self) -> i64 {
-        self.acks.last().map_or(0, |a| a.upto)
+        self.acks.last().map_or_else(|| self.acked_before(), |a| a.upto)
     }
 
     /// The bytes of `range` of which at least one copy was let through.

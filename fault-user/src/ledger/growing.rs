@@ -28,13 +28,16 @@ pub(crate) struct Growing {
 impl Growing {
     pub(super) fn new(head: &Head) -> Self {
         let flow = head.flow();
-        let seq = Unwrapper::new(flow.seq_base);
+        let mut seq = Unwrapper::new(flow.seq_base);
+        let (sent, written) = flow.found.map_or((0, 0), |found| (found.sent, found.written));
+        seq.advance(sent);
+        let law = Law::new(flow.acked_before());
         Self {
             replay: Replay::new(flow, seq, head.has_tx),
             seq,
-            end: 0,
+            end: written,
             datagrams: BTreeSet::new(),
-            law: Law::default(),
+            law,
             waiting: Vec::new(),
         }
     }

@@ -11,8 +11,8 @@ use fault_common::event::tcp;
 use fault_common::rule::Direction;
 
 use super::audit::Account;
-use super::entry::{Entry, What};
-use super::flow::FlowRecord;
+use super::entry::{Entry, Standing, What};
+use super::flow::{Found, FlowRecord};
 use super::stream::{RangeIndex, Unwrapper};
 
 /// All sockets, by cookie.
@@ -84,6 +84,8 @@ pub(super) fn sort(flows: &mut [FlowRecord]) {
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     flow: FlowRecord,
+    /// The sequence number of the stream's first byte, of a socket that was open before.
+    first: Option<u32>,
     /// The first SYN, by time.
     syn: Option<(u64, u32)>,
     /// First byte of the first send call, by time.
@@ -124,6 +126,7 @@ impl Head {
     fn new(e: &Entry) -> Self {
         Self {
             flow: empty(e),
+            first: None,
             syn: None,
             sent: None,
             lowest: None,
@@ -144,6 +147,7 @@ impl Head {
             *self.told.entry((direction, p.rule)).or_default() += u64::from(p.segs);
         }
         match e.what {
+            What::Found { stream: Some(standing), .. } => self.first = Some(standing.first),
             What::Tx(p) => {
                 if p.has(tcp::SYN) && earlier(&self.syn) {
                     self.syn = Some((e.ts, p.seq));
@@ -162,10 +166,13 @@ impl Head {
 
     /// The sequence number of offset 0.
     fn base(&self) -> u32 {
+        if let Some(first) = self.first {
+            return first;
+        }
         if let Some((_, seq)) = self.syn {
             return seq;
         }
-        // Open before the run: the lowest byte that anything on record touches.
+        // Open before the run, and nobody could tell: the lowest byte that anything on record touches.
         match (self.sent.map(|(_, seq)| seq), self.lowest.map(|l| l.get())) {
             (Some(a), Some(b)) if (b.wrapping_sub(a) as i32) < 0 => b,
             (a, b) => a.or(b).unwrap_or(0),
@@ -175,6 +182,15 @@ impl Head {
     pub(super) fn flow(&self) -> FlowRecord {
         FlowRecord { seq_base: self.base(), ..self.flow.clone() }
     }
+}
+
+fn found(standing: Option<&Standing>) -> Found {
+    let Some(s) = standing else {
+        return Found { placed: false, written: 0, sent: 0, acked: 0 };
+    };
+    let written = s.written as i64;
+    let (sent, acked) = (written - i64::from(s.unsent), written - i64::from(s.unacked));
+    Found { placed: true, written, sent, acked }
 }
 
 /// The earlier of two moments.
@@ -210,8 +226,9 @@ fn identity(f: &mut FlowRecord, e: &Entry) {
             f.passive |= accepted;
             addresses(f, e, local, remote);
         }
-        What::Found { accepted, local, remote } => {
+        What::Found { accepted, local, remote, stream } => {
             f.passive |= accepted;
+            f.found = Some(found(stream.as_ref()));
             addresses(f, e, local, remote);
         }
         What::Named { nth } => f.nth = Some(nth),
@@ -241,6 +258,7 @@ fn empty(e: &Entry) -> FlowRecord {
         local: None,
         remote: None,
         seq_base: 0,
+        found: None,
         first_seen: e.ts,
         opened: None,
         bound: None,

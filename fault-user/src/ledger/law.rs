@@ -8,7 +8,7 @@ use super::flow::{Ack, TxCopy};
 use super::stream::RangeSet;
 
 /// What of one socket is not acknowledged yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Law {
     passed: RangeSet,
     dropped: RangeSet,
@@ -20,6 +20,12 @@ pub(super) struct Law {
 }
 
 impl Law {
+    /// Of a stream of which everything before `una` was acknowledged before its first event.
+    pub(super) fn new(una: i64) -> Self {
+        let (passed, dropped) = (RangeSet::new(), RangeSet::new());
+        Self { passed, dropped, una, copies: VecDeque::new(), broken: None }
+    }
+
     /// Takes in the copies and acknowledgements of a further stretch of time.
     pub(super) fn take(&mut self, proto: u8, copies: &[TxCopy], acks: &[Ack]) {
         // Nobody acknowledges a datagram.

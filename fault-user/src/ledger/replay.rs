@@ -35,11 +35,13 @@ pub(super) struct Replay {
 impl Replay {
     /// `flow` has its send calls already; `seq` knows the sequence number of offset 0.
     pub(super) fn new(flow: FlowRecord, seq: Unwrapper, has_tx: bool) -> Self {
+        // Of a socket that was open before: a copy of what it had sent by then is not the first.
+        let (una, tx_end) = (flow.acked_before(), flow.found.map_or(0, |found| found.sent));
         Self {
             flow,
             seq,
-            una: 0,
-            tx_end: 0,
+            una,
+            tx_end,
             returned: 0,
             returned_end: 0,
             has_tx,

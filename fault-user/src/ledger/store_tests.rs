@@ -6,7 +6,7 @@ use fault_common::rule::{
 };
 
 use super::super::audit::{Counters, RuleCounters, SlotCounters};
-use super::super::entry::{Judged, Packet};
+use super::super::entry::{Judged, Packet, Standing};
 use super::super::lines::{ArmedChain, FlowDirection, LostEvents};
 use super::*;
 use crate::verdict::Outcome;
@@ -44,11 +44,12 @@ fn one_of_each() -> Vec<Entry> {
         ack: 3,
         ifindex: 1,
     };
+    let standing = Standing { first: 1, written: u64::MAX, unacked: 3, unsent: 2 };
     let kinds = [
         What::Opened { nth: 1, attempt: 1, later: 0, local, remote },
         What::Bound { local, remote },
         What::Established { accepted: false, local, remote },
-        What::Found { accepted: true, local, remote },
+        What::Found { accepted: true, local, remote, stream: Some(standing) },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
         What::Send { ret: -32, end_seq: u32::MAX },

@@ -161,7 +161,7 @@ impl Conn {
         let seq = segment.seq.wrapping_add(u32::from(syn));
         let payload = segment.payload.len() as u32;
         let placed = is_tcp && payload > 0;
-        let pos = self.position(seq.wrapping_sub(handed.base));
+        let pos = self.position(seq.wrapping_sub(handed.base), handed.above);
         let again = placed && self.end.is_some_and(|end| pos < end);
         let attempt = if again || !placed { self.attempt(seq, placed) } else { 0 };
         if placed {
@@ -182,8 +182,11 @@ impl Conn {
 
     /// The position in a stream of any length that these low 32 bits mean: the one next to the
     /// newest byte.
-    fn position(&self, low: u32) -> u64 {
-        let Some(end) = self.end else { return u64::from(low) };
+    fn position(&self, low: u32, above: u32) -> u64 {
+        // Without a byte before it the programs have to say it, but not of one before the first of the stream (a negative
+        // position).
+        let above = if above <= u32::MAX / 2 { u64::from(above) << 32 } else { 0 };
+        let Some(end) = self.end else { return above | u64::from(low) };
         let ahead = low.wrapping_sub(end as u32).cast_signed();
         end.checked_add_signed(i64::from(ahead)).unwrap_or_else(|| u64::from(low))
     }

@@ -28,6 +28,10 @@ mod written;
 
 use std::path::{Path, PathBuf};
 
+/// JSON Schema (draft 2020-12) of the file, for editors and other programs. It says which keys there are and what their values
+/// look like; what must fit what only [`parse`] knows. A test compares it with the readers, key by key.
+pub const SCHEMA: &str = include_str!("schema.json");
+
 pub use self::address::{AddressError, parse_local, parse_remote};
 pub use self::diagnostic::{Problem, ScenarioErrors, Source};
 pub use self::explain::{describe_step, explain};

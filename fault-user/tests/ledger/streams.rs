@@ -147,6 +147,28 @@ fn a_retransmitted_syn_says_the_same_base() {
     assert_eq!(flow.min_rtt, Some(1_000_000), "the handshake took two SYNs: no round trip (Karn)");
 }
 
+/// Of 6 GiB written 300 bytes are under way, and 100 have not left yet: these come out as copies of bytes that no send
+/// has, and the first send has its true place behind them.
+#[test]
+fn an_open_socket_goes_on_where_its_stream_stood() {
+    let mut t = Trace::new();
+    let gib6 = 6 << 30;
+    let s = t.standing(77, gib6 as u64, 400, 100);
+    t.tx(s, 5.0, gib6 - 400, gib6 - 100).tx(s, 6.0, gib6 - 100, gib6);
+    t.lost(s, 10.0, gib6, gib6 + 50).send(s, 10.1, 50);
+    t.ack(s, 20.0, gib6).tx(s, 210.0, gib6, gib6 + 50).ack(s, 211.0, gib6 + 50);
+    t.failed_send(s, 300.0, libc::EPIPE);
+    t.message("first", Fine, 9.9, 10.2);
+    let send = t.verdict_of("first");
+    assert_eq!(send.stream, Some([gib6 as u64, gib6 as u64 + 50]));
+    assert_eq!((send.verdict, send.drops, send.retransmits), (Late, 1, 1));
+    let flow = &t.flows()[0];
+    assert_eq!(flow.una_at(ns(1.0)), gib6 - 400);
+    // The first copy on record of the 300 bytes was not their first; of the 100 it was.
+    assert_eq!(flow.min_rtt, Some(14_000_000));
+    assert_eq!(flow.sends[1].range, gib6 + 50..gib6 + 50);
+}
+
 #[test]
 fn a_socket_that_was_open_before_starts_at_its_first_byte_on_record() {
     let mut t = Trace::new();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fault_common::event::tcp;
 use fault_user::correlate::names::{Names, RuleName};
 use fault_user::correlate::{Facts, Gap};
-use fault_user::ledger::entry::{Entry, Packet, What};
+use fault_user::ledger::entry::{Entry, Packet, Standing, What};
 use fault_user::outcome::AppMessage;
 use fault_user::verdict::Outcome;
 
@@ -67,6 +67,16 @@ impl Trace {
         let syn = Packet { flags: tcp::SYN, ..packet(isn, 0) };
         self.push(s, 0.1, What::Tx(syn));
         self.push(s, 0.2, What::Established { accepted: false, local: ip, remote: ip });
+        s
+    }
+
+    /// A socket that was open before the run, of which is known where its stream stood.
+    pub fn standing(&mut self, isn: u32, written: u64, unacked: u32, unsent: u32) -> Sock {
+        let s = self.open_socket(0, isn);
+        self.written[s.cookie as usize - 1] = written as i64;
+        let ip: IpAddr = "127.0.0.1".parse().unwrap();
+        let stream = Some(Standing { first: isn, written, unacked, unsent });
+        self.push(s, 0.0, What::Found { accepted: false, local: ip, remote: ip, stream });
         s
     }
 

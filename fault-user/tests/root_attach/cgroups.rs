@@ -68,16 +68,34 @@ fn sockets_of_the_worker_in_one_cgroup_go_dark() {
     lab.close();
 }
 
+/// Of a flow or of an app, missing or twice: the scenario is wrong for this machine, and nothing has begun.
 #[test]
-fn a_cgroup_that_is_not_there_is_told() {
+fn a_cgroup_that_is_not_one_is_bad_usage() {
     let lab = Lab::pair();
     let (echo, port) = echo(&lab);
     let daemon = Daemon::start(&lab, false, "daemon", &format!("connect 10.77.0.2 {port} 1"));
     daemon.of(1);
-    let app = format!("pid = {}", daemon.process.pid());
-    let finished = crate::run(&lab, "none", &app, "cgroup = 'ffe2e-nobody.service'");
-    assert_eq!(finished.code, 4, "{finished:#?}");
-    assert!(finished.stderr.contains("flow `dark`: there is no cgroup"), "{finished:#?}");
+    let pid = daemon.process.pid();
+    let (one, two) = (format!("ffe2e-a-{pid}"), format!("ffe2e-b-{pid}"));
+    let name = format!("ffe2e-twice-{pid}.service");
+    // In this order, so that those below go first.
+    let above = [&one, &two].map(|above| Cgroup::with(pid, above));
+    let below = [&one, &two].map(|above| Cgroup::with(pid, &format!("{above}/{name}")));
+    let app = format!("pid = {pid}");
+    let nobody = "cgroup = 'ffe2e-nobody.service'";
+    let twice = format!("cgroup = '{name}'");
+    for (case, app, flow, words) in [
+        ("flow-none", &*app, nobody, "flow `dark`: there is no cgroup"),
+        ("flow-twice", &app, &twice, "flow `dark`: there are 2 cgroups"),
+        ("app-none", nobody, "local = ':1'", "app `daemon`: there is no cgroup"),
+        ("app-twice", &twice, "local = ':1'", "app `daemon`: there are 2 cgroups"),
+    ] {
+        let finished = crate::run(&lab, case, app, flow);
+        assert_eq!(finished.code, 2, "{case}: {finished:#?}");
+        assert!(finished.stderr.contains(words), "{case}: {finished:#?}");
+    }
     drop((daemon, echo));
+    drop(below);
+    drop(above);
     lab.close();
 }

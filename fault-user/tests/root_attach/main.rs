@@ -4,6 +4,7 @@
 //! What is unharmed, and what is not, a packet socket at the far end of the cable says, and the app itself.
 
 mod accepted;
+mod apart;
 mod cgroup;
 mod cgroups;
 mod children;
@@ -13,6 +14,8 @@ mod elsewhere;
 mod later;
 mod listeners;
 mod open;
+mod overflow;
+mod positions;
 mod refusals;
 #[path = "../root_run/support/mod.rs"]
 #[expect(dead_code, reason = "shared with root_run, which needs more of it")]

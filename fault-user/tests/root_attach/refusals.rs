@@ -54,22 +54,6 @@ fn processes_that_are_not_one_are_listed() {
     lab.close();
 }
 
-/// All that a run attaches to is in one network namespace.
-#[test]
-fn apps_in_two_network_namespaces_are_refused() {
-    let lab = Lab::pair();
-    let far = Daemon::start(&lab, true, "far", "accept 10.77.0.2");
-    let near = Daemon::start(&lab, false, "near", "accept 10.77.0.1");
-    assert!([&far, &near].map(Daemon::listens).iter().all(|port| *port > 0));
-    let there = format!("pid = {}", far.process.pid());
-    let two = format!("{there}\n[[app]]\nname = 'other'\npid = {}", near.process.pid());
-    let finished = run(&lab, "two", &two, "app = 'daemon'\nlocal = ':1'");
-    assert_eq!(finished.code, 3, "{finished:#?}");
-    assert!(finished.stderr.contains("are in different network namespaces"), "{finished:#?}");
-    drop((far, near));
-    lab.close();
-}
-
 /// A process that is called sshd is hit only where its cookie is named.
 #[test]
 fn a_login_is_refused_unless_its_cookie_is_named() {

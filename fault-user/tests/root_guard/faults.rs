@@ -121,6 +121,95 @@ fn an_abort_ends_the_socket() {
     });
 }
 
+fn error_of(stream: &mut std::net::TcpStream) -> ErrorKind {
+    stream.set_read_timeout(Some(soon())).unwrap();
+    let mut room = [0; 1 << 16];
+    loop {
+        match stream.read(&mut room) {
+            Ok(0) => return ErrorKind::UnexpectedEof,
+            Ok(_) => {}
+            Err(e) => return e.kind(),
+        }
+    }
+}
+
+/// Each side alone, and both; a stream of which no packet was seen, and over IPv6.
+#[test]
+fn a_reset_ends_the_side_that_is_meant() {
+    alone(|| {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            for quiet in [true, false] {
+                let fault = |pair: &Pair| Fault::on(&pair.client).unwrap();
+                let pair = || {
+                    let mut pair = Pair::at(address);
+                    if !quiet {
+                        pair.works();
+                    }
+                    pair
+                };
+                let mut local = pair();
+                let guard = fault(&local).reset_local().arm().unwrap();
+                assert_eq!(error_of(&mut local.client), ErrorKind::ConnectionReset, "{address}");
+                let counts = guard.lift().unwrap();
+                assert!(
+                    counts.ingress.stream.reset > 0 && counts.egress.stream.reset == 0,
+                    "{counts:?}"
+                );
+                local.server.set_read_timeout(Some(QUIET)).unwrap();
+                let error = local.server.read(&mut [0]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "nobody has told the server");
+
+                let mut peer = pair();
+                let guard = fault(&peer).reset_peer().arm().unwrap();
+                assert_eq!(error_of(&mut peer.server), ErrorKind::ConnectionReset, "{address}");
+                let counts = guard.lift().unwrap();
+                assert!(
+                    counts.egress.stream.reset > 0 && counts.ingress.stream.reset == 0,
+                    "{counts:?}"
+                );
+                peer.client.set_read_timeout(Some(QUIET)).unwrap();
+                let error = peer.client.read(&mut [0]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "nobody has told the client");
+
+                let (mut both, mut other) = (pair(), pair());
+                let guard = fault(&both).reset().arm().unwrap();
+                let ends = [&mut both.client, &mut both.server].map(error_of);
+                assert_eq!(ends, [ErrorKind::ConnectionReset; 2], "{address}");
+                other.works();
+                drop(guard);
+            }
+        }
+    });
+}
+
+/// A stack takes a reset only at the very number that it expects, and this one moves on all the time.
+#[test]
+fn a_busy_stream_is_reset_as_well() {
+    alone(|| {
+        let pair = Pair::new();
+        let (mut client, mut server) = (pair.client, pair.server);
+        let mut sends = client.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || {
+                loop {
+                    if let Err(e) = std::io::Write::write(&mut sends, &[7; 4096]) {
+                        return e.kind();
+                    }
+                }
+            });
+            let reader = scope.spawn(move || error_of(&mut server));
+            std::thread::sleep(QUIET);
+            drop(Fault::on(&client).unwrap().reset().arm().unwrap());
+            assert!(matches!(
+                writer.join().unwrap(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ));
+            assert_eq!(reader.join().unwrap(), ErrorKind::ConnectionReset);
+        });
+        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+    });
+}
+
 #[test]
 fn what_does_not_come_is_told_with_what_did() {
     alone(|| {
@@ -142,8 +231,9 @@ fn what_cannot_be_done_is_refused_with_the_remedy() {
         let fault = || Fault::on(&pair.client).unwrap();
         let told = fault().drop_some(1.5).arm().unwrap_err().to_string();
         assert!(told.contains("between 0.0 and 1.0"), "{told}");
-        let told = fault().fault("reset = \"both\"").arm().unwrap_err().to_string();
-        assert!(told.contains("abort = true"), "{told}");
+        let reset = "limit = { bytes = 9, then = \"reset\" }";
+        let told = fault().egress().fault(reset).arm().unwrap_err().to_string();
+        assert!(told.contains("then = \"drop\""), "{told}");
         assert!(fault().arm().is_err(), "nothing to do");
         // Eight in a direction are what a chain holds.
         let eight = (0..8).fold(fault(), |fault, _| fault.drop_some(0.1)).arm().unwrap();

@@ -1,5 +1,6 @@
 //! Guards on the streams of this very test program, in namespaces of its own. Needs root: `cargo xtask test --root`.
 
+mod datagrams;
 #[path = "../../examples/guarded_client.rs"]
 #[expect(dead_code, reason = "its main is for those who run the example")]
 mod example;

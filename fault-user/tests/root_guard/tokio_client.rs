@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fault_user::guard::{Fault, Guard};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::scene::{alone, soon};
 
@@ -37,6 +37,28 @@ fn a_wait_lets_others_run() {
             let mut heard = [0; 5];
             server.read_exact(&mut heard).await.unwrap();
             assert_eq!(&heard, b"hello");
+        });
+    });
+}
+
+/// tokio's UDP sockets are as good as std's.
+#[test]
+fn a_socket_of_tokio_loses_its_answers() {
+    alone(|| {
+        block_on(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            let fault = Fault::on(&client).unwrap().ingress().drop_first(1).arm().unwrap();
+            let mut room = [0; 9];
+            for _ in 0..2 {
+                client.send_to(b"question", address).await.unwrap();
+                let (_, from) = server.recv_from(&mut room).await.unwrap();
+                server.send_to(b"answer", from).await.unwrap();
+            }
+            assert_eq!(client.recv_from(&mut room).await.unwrap(), (6, address));
+            let counts = fault.until_hits(1, soon()).await.unwrap();
+            assert_eq!((counts.ingress.hit, counts.ingress.stream.packets), (1, 2), "{counts:?}");
         });
     });
 }

@@ -25,6 +25,10 @@ fn each_program_is_verified_within_a_quarter_of_the_limit() {
         let setup = Setup { selectors, udp_conditions: u64::MAX, log_level: 5, fq, ..setup(1) };
         within_the_limit(&mut Kernel::load(&setup).unwrap());
     }
+    // As guards have them.
+    let whole = Setup { selectors: Vec::new(), whole: true, ..setup(1) };
+    let counts = Kernel::load(&whole).unwrap().verified_instructions().unwrap();
+    assert!(counts.iter().all(|(_, count)| *count < BOUND), "{counts:?}");
 }
 
 fn within_the_limit(kernel: &mut Kernel) {
@@ -46,6 +50,8 @@ fn within_the_limit(kernel: &mut Kernel) {
         "hello_known",
         "output_marker",
         "sock_release",
+        "take_in",
+        "take_in_all",
     ] {
         assert!(names.contains(&needed), "{needed} is not among {names:?}");
     }

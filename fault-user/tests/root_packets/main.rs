@@ -16,6 +16,7 @@ mod model;
 mod object;
 mod oracle;
 mod packet;
+mod positions;
 mod rig;
 mod ring;
 mod stack;

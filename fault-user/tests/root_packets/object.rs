@@ -86,6 +86,7 @@ fn each_load_time_value_has_a_place_and_an_initial_value_of_its_own() {
         "ACCEPTING",
         "NETNS",
         "HOME",
+        "WHOLE",
     ] {
         assert!(globals.contains_key(name), "{name} is not among {:?}", globals.keys());
     }

@@ -183,6 +183,7 @@ pub fn entry(socket: &Socket) -> SocketEntry {
         raddr: addr::words(socket.remote.ip()),
         pid_tgid: 0,
         allowed: 0,
+        reach: [0; 2],
         last: [LastSegment::default(); 2],
     }
 }
@@ -223,4 +224,10 @@ pub fn data(socket: &Socket, seq: u32) -> Packet {
 /// The address with another port.
 pub fn with_port(of: SocketAddr, port: u16) -> SocketAddr {
     SocketAddr::new(of.ip(), port)
+}
+
+/// In this thread's network namespace.
+pub fn loopback_up() {
+    let done = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    assert!(done.unwrap().success());
 }

@@ -21,9 +21,9 @@ use crate::support::{Lab, flowfault, python, script, slow};
 
 /// `sends` sends, one of `every` with a line; `gate` as the app has it.
 fn flood(sends: usize, every: usize, gate: &str, more: &str) -> String {
-    let server = quoted(python(), &format!("{} sink 7700", script("flood.py")));
+    let server = quoted(python(), &format!("{} sink 7700", script("many.py")));
     let client =
-        quoted(python(), &format!("{} send 7700 {sends} {every} {gate}", script("flood.py")));
+        quoted(python(), &format!("{} send 7700 {sends} {every} {gate}", script("many.py")));
     format!(
         "schema = 1\nname = 'flood'\nseed = 7\n\
          [[app]]\nname = 'sink'\nready = {{ log = 'listening' }}\ncommand = {server}\n\

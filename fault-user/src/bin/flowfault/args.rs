@@ -35,6 +35,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Remove every leftover of earlier runs
     Clean,
+    /// Print the JSON Schema of the scenario file
+    Schema,
     /// Print shell completions
     Completions { shell: Shell },
     /// Clean up when the controller is killed (started by `run`)

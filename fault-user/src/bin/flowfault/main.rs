@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Inject(args) => inject::inject(*args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Clean => clean::clean(),
+        Command::Schema => out::results(fault_user::scenario::SCHEMA).map(|()| exit::DONE),
         Command::Completions { shell } => args::completions(shell).map(|()| exit::DONE),
         Command::Janitor => fault_user::experiment::tend().map(|()| exit::DONE).map_err(Into::into),
     };

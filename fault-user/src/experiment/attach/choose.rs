@@ -26,6 +26,8 @@ pub struct Candidate<'a> {
     pub remote: SocketAddr,
     /// The peer opened it.
     pub accepted: bool,
+    /// 0, or `SOCKET_HOME`: it is in the run's second network namespace.
+    pub network: u32,
 }
 
 impl Candidate<'_> {

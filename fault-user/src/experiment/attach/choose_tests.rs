@@ -63,6 +63,7 @@ fn chosen(comm: &str, flows: &[&str]) -> Result<Vec<Option<usize>>, AttachError>
             socket,
             remote: SocketAddr::from(([10, 0, 0, 2], 443)),
             accepted: socket.local.port() == 3,
+            network: 0,
         })
         .collect();
     choose(&scenario, &Machine, &candidates)

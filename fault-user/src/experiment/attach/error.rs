@@ -17,6 +17,16 @@ pub enum AttachError {
         /// How to find the right one.
         remedy: &'static str,
     },
+    /// No cgroup is. Unlike a process, whose number nobody knows before, its name is known to whoever writes the scenario.
+    #[error("app `{app}`: {what}. {remedy}")]
+    NoCgroup {
+        /// Name of the app.
+        app: String,
+        /// What is not there.
+        what: String,
+        /// How to find the right one.
+        remedy: &'static str,
+    },
     /// Several are.
     #[error("app `{app}`: {what}; name one of them with {with}:\n{}", candidates.join("\n"))]
     Ambiguous {
@@ -42,40 +52,49 @@ pub enum AttachError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two apps in two network namespaces.
+    /// Apps in three network namespaces.
     #[error(
-        "the apps `{app}` and `{other}` are in different network namespaces, and a run watches one: attach to one of \
-         them in a run of its own"
+        "the apps are in more than two network namespaces (`{app}` is in one, `{other}` in a third; what the run starts is where \
+         flowfault is), and a run watches two: attach to some of them in a run of their own"
     )]
     Apart {
         /// Name of the first.
         app: String,
-        /// Name of the second.
+        /// Name of one in the third.
         other: String,
     },
     /// The processes of one app are.
     #[error(
-        "the processes of app `{app}` are in different network namespaces, and a run watches one: attach to one of \
+        "the processes of app `{app}` are in different network namespaces, and an app has to be in one: attach to one of \
          them with `pid` or `process`"
     )]
     Spread {
         /// Name of the app.
         app: String,
     },
-    /// A fault of the delay line on an app that the run starts.
+    /// Faults of the delay line in two network namespaces.
     #[error(
-        "flow `{flow}` has a fault that needs the delay line, which is in the network namespace of app `{app}`; an app \
-         that the run starts is in another one. Name the app of the flow if `{app}` is meant; else do it in a run of its own"
+        "flow `{flow}` has a fault that needs the delay line, as flows of app `{app}` do or may do; `{app}` and `{other}` are in \
+         different network namespaces, and a run has a delay line in one. Name the app of each flow if one of them is meant; \
+         else do it in a run of its own"
     )]
     LineElsewhere {
         /// Name of the flow.
         flow: String,
-        /// Name of an app that runs already, elsewhere.
+        /// Name of an app in one.
         app: String,
+        /// Name of an app in the other.
+        other: String,
     },
     /// The network namespace of this process.
     #[error("cannot look at this network namespace: {source}. Mount /proc")]
     Home {
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The second one of a run.
+    #[error("cannot enter the network namespace of an app (CAP_SYS_ADMIN): {source}")]
+    Enter {
         /// The system's answer.
         source: std::io::Error,
     },
@@ -215,7 +234,13 @@ fn listed(sockets: &[String]) -> String {
 impl AttachError {
     /// Whether the scenario would have to say it otherwise (exit code 2).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Ambiguous { .. } | Self::Pattern { .. })
+        matches!(
+            self,
+            Self::Ambiguous { .. }
+                | Self::Pattern { .. }
+                | Self::NoCgroup { .. }
+                | Self::FlowCgroup { .. }
+        )
     }
 
     /// Whether it is a matter of this machine (exit code 3).
@@ -226,6 +251,7 @@ impl AttachError {
                 | Self::Spread { .. }
                 | Self::LineElsewhere { .. }
                 | Self::Home { .. }
+                | Self::Enter { .. }
                 | Self::PidNamespace { .. }
                 | Self::Sockets(_)
                 | Self::Kernel(_)

@@ -19,7 +19,7 @@ mod targets;
 pub use children::add_descendants;
 pub use choose::{Candidate, Known, choose, list, matches};
 pub use error::AttachError;
-pub use open::{candidates, take_in};
+pub use open::{candidates, looks, take_in};
 pub use owners::Owners;
 pub use reach::Reach;
 pub use targets::{Target, cgroups_called, covering};

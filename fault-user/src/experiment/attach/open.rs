@@ -4,44 +4,83 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use fault_common::event::NO_FLOW;
-use fault_common::table::{Found, SOCKET_ACCEPTED};
+use fault_common::table::{Found, SOCKET_ACCEPTED, SOCKET_HOME, TAKEN_NOT};
 
 use super::choose::{self, Candidate};
 use super::{AttachError, Owners, Target};
 use crate::addr;
 use crate::experiment::selection::Selection;
 use crate::kernel::{Kernel, Taken};
+use crate::netns::Netns;
 use crate::scenario::Scenario;
 use crate::scenario::model::{Flow, Opened};
 use crate::sockets::{self, Inventory, Protocol, Request, State};
 
-/// Takes in all open sockets of the targets. The hooks that see others open are attached already.
+/// Takes in all open sockets of the targets, here and in the second network namespace. The hooks that see others open are
+/// attached already.
 ///
 /// # Errors
 /// See [`AttachError`]; nothing has been done to any socket then.
 pub fn take_in(
     kernel: &mut Kernel,
-    scenario: &Scenario,
-    selection: &Selection,
+    (scenario, selection): (&Scenario, &Selection),
     targets: &[Target],
+    second: Option<&Netns>,
     slots: u32,
 ) -> Result<(), AttachError> {
     let owners = Owners::of(targets);
-    let inventory = sockets::look(&Request { all: true, ..Request::default() })?;
-    let candidates = candidates(&inventory, &owners);
+    let looks = looks(second)?;
+    let candidates = candidates(&looks, &owners);
     let roles = choose::choose(scenario, selection, &candidates)?;
-    listeners(kernel, scenario, selection, &inventory, &owners)?;
-    for (candidate, role) in candidates.iter().zip(&roles) {
-        if kernel.take_in(&found(candidate, *role, selection))? == Taken::NoRoom {
-            let app = scenario.apps[candidate.app].name.clone();
-            return Err(AttachError::NoRoom { app, max: slots });
-        }
+    for (network, inventory) in &looks {
+        listeners(kernel, (scenario, selection), (*network, inventory), &owners)?;
     }
-    still_there(scenario, &candidates, &roles)
+    let all = candidates.iter().zip(&roles);
+    let all: Vec<_> = all.map(|(candidate, role)| found(candidate, *role, selection)).collect();
+    // Those here come first, as in the looks.
+    let (here, there) = all.split_at(all.partition_point(|found| found.state & SOCKET_HOME == 0));
+    let mut taken = kernel.take_in(here)?;
+    if let Some(second) = second {
+        taken.extend(second.within(|| kernel.take_in(there)).map_err(entered)??);
+    }
+    let outside = candidates.iter().zip(taken).find(|(_, taken)| *taken == Taken::NoRoom);
+    if let Some((candidate, _)) = outside {
+        let app = scenario.apps[candidate.app].name.clone();
+        return Err(AttachError::NoRoom { app, max: slots });
+    }
+    still_there(scenario, (&candidates, &roles), second)
+}
+
+/// All sockets of a network namespace; beside it 0 or `SOCKET_HOME`.
+pub type Look = (u32, Inventory);
+
+/// Looks at the sockets here, and in the second network namespace.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn looks(second: Option<&Netns>) -> Result<Vec<Look>, AttachError> {
+    let look = || sockets::look(&Request { all: true, ..Request::default() });
+    let mut looks = vec![(0, look()?)];
+    if let Some(second) = second {
+        looks.push((SOCKET_HOME, second.within(look).map_err(entered)??));
+    }
+    Ok(looks)
+}
+
+fn entered(source: std::io::Error) -> AttachError {
+    AttachError::Enter { source }
 }
 
 /// What is open of the owners' sockets.
-pub fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidate<'a>> {
+pub fn candidates<'a>(looks: &'a [Look], owners: &Owners) -> Vec<Candidate<'a>> {
+    looks.iter().flat_map(|(network, look)| candidates_in(*network, look, owners)).collect()
+}
+
+fn candidates_in<'a>(
+    network: u32,
+    inventory: &'a Inventory,
+    owners: &Owners,
+) -> Vec<Candidate<'a>> {
     let own = inventory.flows.iter().filter(|f| f.namespace == inventory.namespace);
     let listening: HashSet<SocketAddr> =
         own.clone().filter(|f| f.socket.state == State::Listen).map(|f| f.socket.local).collect();
@@ -61,6 +100,7 @@ pub fn candidates<'a>(inventory: &'a Inventory, owners: &Owners) -> Vec<Candidat
             socket: &flow.socket,
             remote: flow.socket.remote?,
             accepted,
+            network,
         })
     })
     .collect()
@@ -86,21 +126,22 @@ fn found(candidate: &Candidate<'_>, role: Option<usize>, selection: &Selection) 
         flow: role.map_or(NO_FLOW, index),
         // One selector for each flow, in their order.
         role: role.map_or(0, |flow| index(flow) + 1),
-        state: if candidate.accepted { SOCKET_ACCEPTED } else { 0 },
+        state: candidate.network | if candidate.accepted { SOCKET_ACCEPTED } else { 0 },
         proto: match socket.protocol {
             Protocol::Tcp => libc::IPPROTO_TCP as u32,
             Protocol::Udp => libc::IPPROTO_UDP as u32,
         },
         uid: socket.uid,
+        taken: TAKEN_NOT,
+        _pad: 0,
     }
 }
 
 /// Tells the kernel side where the apps listen, if a flow may be what they accept.
 fn listeners(
     kernel: &mut Kernel,
-    scenario: &Scenario,
-    selection: &Selection,
-    inventory: &Inventory,
+    (scenario, selection): (&Scenario, &Selection),
+    (network, inventory): (u32, &Inventory),
     owners: &Owners,
 ) -> Result<(), AttachError> {
     let accepts = |f: &&Flow| f.opened == Some(Opened::Accept) && !f.is_open_already();
@@ -126,7 +167,7 @@ fn listeners(
         let cookie = listener.socket.cookie;
         let allowed = selection.allowed(listener.socket.uid, &holder.process);
         let whose = (pid.cast_unsigned(), app as u32);
-        kernel.add_listener(cookie, local, whose, allowed)?;
+        kernel.add_listener(cookie, (local, network), whose, allowed)?;
     }
     Ok(())
 }
@@ -134,11 +175,12 @@ fn listeners(
 /// A socket that was closed between the look and its being taken in never tells of its end.
 fn still_there(
     scenario: &Scenario,
-    candidates: &[Candidate<'_>],
-    roles: &[Option<usize>],
+    (candidates, roles): (&[Candidate<'_>], &[Option<usize>]),
+    second: Option<&Netns>,
 ) -> Result<(), AttachError> {
-    let again = sockets::look(&Request { all: true, ..Request::default() })?;
-    let there: HashSet<u64> = again.flows.iter().map(|flow| flow.socket.cookie).collect();
+    let again = looks(second)?;
+    let there: HashSet<u64> =
+        again.iter().flat_map(|(_, look)| &look.flows).map(|flow| flow.socket.cookie).collect();
     let gone = candidates.iter().zip(roles).find_map(|(c, role)| {
         let flow = scenario.flows.get((*role)?)?;
         (!there.contains(&c.socket.cookie)).then(|| (flow.name.clone(), c.line()))

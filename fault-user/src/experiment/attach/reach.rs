@@ -17,45 +17,58 @@ use crate::scenario::model::AppId;
 pub struct Reach {
     /// The apps that run already.
     pub targets: Vec<Target>,
-    /// Theirs, if it is not that of this process.
+    /// Where the run takes place, if that is not where this process is.
     there: Option<Netns>,
-    /// That of this process, if theirs is another.
+    /// That of this process, if the run takes place elsewhere.
     pub home: Option<Arc<Netns>>,
-    /// Apps that the run starts there are watched as well.
-    pub started: bool,
+    /// The second network namespace that is watched: where other apps that run already are, or those that the run starts.
+    pub second: Option<Arc<Netns>>,
+}
+
+/// A network namespace, and the apps in it that run already.
+struct Space {
+    netns: Netns,
+    apps: Vec<usize>,
 }
 
 impl Reach {
     /// Finds all that a scenario attaches to. Nothing is changed.
     ///
     /// # Errors
-    /// [`AttachError`]: one that is not there, not unique, or out of reach, or several that are not in one network
-    /// namespace.
+    /// [`AttachError`]: one that is not there, not unique, or out of reach, or several that are in more than two network
+    /// namespaces.
     pub fn find(scenario: &Scenario, plan: &Plan) -> Result<Self, AttachError> {
         let targets = targets::find(scenario)?;
-        let home = Netns::current().map_err(|source| AttachError::Home { source })?;
-        let mut there: Option<(Netns, usize)> = None;
+        let current = || Netns::current().map_err(|source| AttachError::Home { source });
+        let home = current()?;
+        let mut spaces: Vec<Space> = Vec::new();
         for target in &targets {
-            for netns in namespaces(scenario, target)? {
-                match &there {
-                    Some((known, first)) if known.inode() != netns.inode() => {
-                        return Err(apart(scenario, *first, target.app));
-                    }
-                    Some(_) => {}
-                    None => there = Some((netns, target.app)),
+            let space = space(scenario, target)?;
+            let known = space.and_then(|netns| {
+                let known = spaces.iter_mut().find(|s| s.netns.inode() == netns.inode());
+                match known {
+                    Some(known) => known.apps.push(target.app),
+                    None => return Some(Space { netns, apps: vec![target.app] }),
                 }
-            }
+                None
+            });
+            spaces.extend(known);
         }
-        let Some((there, app)) = there.filter(|(there, _)| there.inode() != home.inode()) else {
-            return Ok(Self { targets, there: None, home: None, started: false });
-        };
         let is_started = |app: usize| scenario.apps[app].attach.is_none();
-        let started = (0..scenario.apps.len()).any(|app| is_started(app) && plan.observed[app]);
-        if started && let Some(flow) = delayed_at_home(scenario, plan) {
-            let app = scenario.apps[app].name.clone();
-            return Err(AttachError::LineElsewhere { flow, app });
+        let started: Vec<usize> = (0..scenario.apps.len())
+            .filter(|app| is_started(*app) && plan.observed[*app])
+            .collect();
+        match spaces.iter_mut().find(|space| space.netns.inode() == home.inode()) {
+            Some(space) => space.apps.extend(&started),
+            None if !started.is_empty() => {
+                spaces.push(Space { netns: current()?, apps: started });
+            }
+            None => {}
         }
-        Ok(Self { targets, there: Some(there), home: Some(Arc::new(home)), started })
+        let (first, second) = pair(scenario, plan, spaces)?;
+        let there = first.map(|s| s.netns).filter(|there| there.inode() != home.inode());
+        let home = there.is_some().then(|| Arc::new(home));
+        Ok(Self { targets, there, home, second: second.map(|space| Arc::new(space.netns)) })
     }
 
     /// Does something where the apps are; threads that it starts are there as well.
@@ -82,12 +95,45 @@ impl Reach {
     }
 }
 
-/// A flow that needs the delay line, which is where the attached apps are, and may be an app's that the run starts.
-fn delayed_at_home(scenario: &Scenario, plan: &Plan) -> Option<String> {
+/// Where the run takes place, and the other one. The delay line is in the first.
+fn pair(
+    scenario: &Scenario,
+    plan: &Plan,
+    mut spaces: Vec<Space>,
+) -> Result<(Option<Space>, Option<Space>), AttachError> {
+    if let [first, _, third, ..] = &spaces[..] {
+        let name = |space: &Space| scenario.apps[space.apps[0]].name.clone();
+        return Err(AttachError::Apart { app: name(first), other: name(third) });
+    }
+    let [first, second] = &spaces[..] else { return Ok((spaces.pop(), None)) };
+    match (delayed(scenario, plan, first), delayed(scenario, plan, second)) {
+        (Some(_), Some(flow)) => {
+            let name = |space: &Space| scenario.apps[space.apps[0]].name.clone();
+            Err(AttachError::LineElsewhere { flow, app: name(first), other: name(second) })
+        }
+        (None, Some(_)) => Ok((spaces.pop(), spaces.pop())),
+        _ => {
+            let second = spaces.pop();
+            Ok((spaces.pop(), second))
+        }
+    }
+}
+
+/// A flow that needs the delay line, and may be an app's that is in there.
+fn delayed(scenario: &Scenario, plan: &Plan, space: &Space) -> Option<String> {
     let on_line = plan.rules.iter().filter(|rule| rule.via() == Some(Via::Line));
     let mut flows = on_line.filter_map(|rule| scenario.flows.get(rule.flow));
-    let may_be = |app: Option<AppId>| app.is_none_or(|app| scenario.apps[app.0].attach.is_none());
+    let may_be = |app: Option<AppId>| app.is_none_or(|app| space.apps.contains(&app.0));
     flows.find(|flow| may_be(flow.app)).map(|flow| flow.name.clone())
+}
+
+/// The namespace that a target is in; `None` if all its processes have ended.
+fn space(scenario: &Scenario, target: &Target) -> Result<Option<Netns>, AttachError> {
+    let mut found = namespaces(scenario, target)?;
+    if found.len() > 1 {
+        return Err(AttachError::Spread { app: scenario.apps[target.app].name.clone() });
+    }
+    Ok(found.pop())
 }
 
 /// The namespaces that a target is in: that of the process, or of all in the cgroup.
@@ -109,12 +155,4 @@ fn namespaces(scenario: &Scenario, target: &Target) -> Result<Vec<Netns>, Attach
         }
     }
     Ok(found)
-}
-
-fn apart(scenario: &Scenario, first: usize, second: usize) -> AttachError {
-    let name = |app: usize| scenario.apps[app].name.clone();
-    if first == second {
-        return AttachError::Spread { app: name(first) };
-    }
-    AttachError::Apart { app: name(first), other: name(second) }
 }

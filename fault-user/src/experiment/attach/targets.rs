@@ -187,7 +187,7 @@ fn only(
     let (asked, remedy, several, with) = words();
     let app = app.name.clone();
     if found.is_empty() {
-        return Err(AttachError::Nothing { app, what: format!("there is no {asked}"), remedy });
+        return Err(AttachError::NoCgroup { app, what: format!("there is no {asked}"), remedy });
     }
     let what = format!("there are {} {several}", found.len());
     let candidates = found.iter().map(|path| format!("  {path}")).collect();

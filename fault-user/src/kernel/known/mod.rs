@@ -76,6 +76,7 @@ impl Kernel {
             raddr: addr::words(remote.ip()),
             pid_tgid: 0,
             allowed: 0,
+            reach: [0; 2],
             last: [LastSegment::default(); 2],
         };
         let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)

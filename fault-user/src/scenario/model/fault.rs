@@ -158,7 +158,7 @@ impl Reorder {
 }
 
 /// A side of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     Local,
     Peer,

@@ -50,7 +50,8 @@ def tick(connections, sending, echo):
 
 
 def listens(host):
-    listener = socket.create_server((host, 0))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, 0), family=family)
     listener.setblocking(False)
     print(json.dumps({"listens": listener.getsockname()[1]}), flush=True)
     return listener

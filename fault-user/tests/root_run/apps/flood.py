@@ -1,47 +1,69 @@
-"""Very many sends in a row.
+"""Sends as fast as it can, or counts what comes.
 
-Arguments: `sink PORT` reads and throws away what one connection brings; `send PORT COUNT EVERY [FILE]` sends COUNT
-messages of 100 bytes and says of every EVERYth that it was sent. With FILE it sends a twelfth, waits until that
-file is there, and then sends the rest.
+Arguments: sink HOST (prints its port, and for each connection that ends the bytes that came and the first 8 of them), or
+send HOST PORT SIZE ORDERS (prints its cookie and what it has sent; sends SIZE bytes at a time until the file ORDERS says
+`quiet`, and ends at `end`), or history HOST PORT BYTES ORDERS (sends so many at once, then 100 at each `one`).
 """
 
-import os
+import json
 import socket
+import struct
 import sys
+import threading
 import time
 
-
-def sink(port):
-    listener = socket.create_server(("127.0.0.1", port))
-    print("listening", flush=True)
-    connection, _ = listener.accept()
-    while connection.recv(1 << 20):
-        pass
+SO_COOKIE = 57
 
 
-def send(port, count, every, gate):
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    print("connected", flush=True)
-    time.sleep(0.3)
-    payload = b"x" * 100
-    out = sys.stdout
-    for number in range(count):
-        if gate and number == count // 12:
-            print("waiting", flush=True)
-            while not os.path.exists(gate):
-                time.sleep(0.01)
-        begun = time.monotonic_ns()
-        connection.sendall(payload)
-        if number % every == 0:
-            elapsed = (time.monotonic_ns() - begun) / 1e6
-            out.write(f'{{"id": "m{number}", "status": "sent", "elapsed_ms": {elapsed:.6f}, "bytes": 100}}\n')
-            out.flush()
-    time.sleep(0.3)
-    connection.close()
+def say(**told):
+    print(json.dumps(told), flush=True)
 
 
-if sys.argv[1] == "sink":
-    sink(int(sys.argv[2]))
-else:
-    send(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] if len(sys.argv) > 5 else None)
+def drain(connected):
+    total = 0
+    while data := connected.recv(1 << 20):
+        total += len(data)
+    say(received=total)
+
+
+def sink(host):
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    say(port=listener.getsockname()[1])
+    while True:
+        threading.Thread(target=drain, args=(listener.accept()[0],), daemon=True).start()
+
+
+def history(connected, total):
+    chunk, sent = bytes(1 << 20), 0
+    while sent < total:
+        sent += connected.send(chunk[: total - sent])
+    return sent
+
+
+def main():
+    mode, host = sys.argv[1:3]
+    if mode == "sink":
+        sink(host)
+    connected = socket.create_connection((host, int(sys.argv[3])))
+    size, orders, sent = int(sys.argv[4]), open(sys.argv[5]), 0
+    cookie = struct.unpack("=Q", connected.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0]
+    chunk, sending = bytes(size if mode == "send" else 100), mode == "send"
+    if mode == "history":
+        sent = history(connected, size)
+    say(cookie=cookie, sent=sent)
+    while True:
+        for order in orders.read().split():
+            if order == "quiet":
+                sending = False
+            elif order == "one":
+                sent += connected.send(chunk)
+            else:
+                return
+            say(cookie=cookie, sent=sent, sending=sending)
+        for _ in range(500 if sending else 0):
+            sent += connected.send(chunk)
+        if not sending:
+            time.sleep(0.01)
+
+
+main()
