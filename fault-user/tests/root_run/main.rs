@@ -11,6 +11,7 @@ mod exit_codes;
 mod failsafe;
 mod lifecycle;
 mod python;
+mod sends;
 mod selected;
 mod support;
 mod twins;

@@ -1,0 +1,214 @@
+//! Byte ranges under everything that apps do: each message stands where the server found it in its stream.
+//!
+//! The server writes down the place of each message; flowfault learns it from the kernel. Neither knows
+//! of the other.
+
+use std::collections::BTreeMap;
+
+use fault_user::report::model::{Report, SendReport};
+use fault_user::verdict::{Confidence, Verdict};
+use serde_json::Value;
+
+use crate::support::run::{Finished, Run};
+use crate::support::scenarios::quoted;
+use crate::support::truth::messages;
+use crate::support::{Lab, python, script, stretched};
+
+/// How sends.py tells its outcomes.
+const OUTCOMES: &str = "[app.outcomes]\nid = 'id'\nstatus = 'status'\nbytes = 'bytes'\n\
+    elapsed_ms = 'elapsed_ms'\nok = ['ok']\nfailed = ['error']\n";
+
+/// A server, an app that sends to it, and what happens to the app's connection.
+struct Scene<'a> {
+    lab: &'a Lab,
+    /// Options of recorder.py.
+    server: &'a str,
+    /// Arguments of sends.py, or a whole command.
+    app: String,
+    /// What the only fault does, if there is one.
+    fault: &'a str,
+    options: &'a [&'a str],
+}
+
+impl<'a> Scene<'a> {
+    fn new(lab: &'a Lab, app: &str) -> Self {
+        let app = quoted(python(), &format!("{} 127.0.0.1 7600 {app}", script("sends.py")));
+        Self { lab, server: "", app, fault: "", options: &[] }
+    }
+
+    fn text(&self) -> String {
+        let receipts = self.lab.file("receipts");
+        let server = format!("{} 127.0.0.1 7600 {receipts} {}", script("recorder.py"), self.server);
+        let step = match self.fault {
+            "" => String::new(),
+            fault => format!(
+                "[[step]]\nname = 'fault'\nat = '0s'\nfaults = [{{ flow = 'it', {fault} }}]\n"
+            ),
+        };
+        format!(
+            "schema = 1\nname = 'sends'\nseed = 7\nduration = '{}'\nlate_after = '30s'\n\
+             [[app]]\nname = 'server'\nmain = false\nready = {{ log = 'listening' }}\ncommand = {}\n\
+             [[app]]\nname = 'app'\nready = {{ log = 'connected' }}\ncommand = {}\n{OUTCOMES}\
+             [[flow]]\nname = 'it'\napp = 'app'\nremote = '127.0.0.1:7600'\nmax_flows = 20\n{step}",
+            stretched(25_000),
+            quoted(python(), &server),
+            self.app,
+        )
+    }
+
+    fn run(&self) -> Finished {
+        Run::start(self.lab, "out", &self.text(), self.options).finish()
+    }
+
+    fn receipts(&self) -> Vec<Receipt> {
+        let text = std::fs::read_to_string(self.lab.path().join("receipts")).expect("the server's");
+        text.lines().map(Receipt::read).collect()
+    }
+}
+
+/// Where the server found something.
+#[derive(Debug, Clone)]
+struct Receipt {
+    id: String,
+    peer: String,
+    from: u64,
+    to: u64,
+}
+
+impl Receipt {
+    fn read(line: &str) -> Self {
+        let v: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let text = |key: &str| v[key].as_str().unwrap_or_else(|| panic!("{line}")).to_owned();
+        let from = v["from"].as_u64().unwrap_or(0);
+        Self { id: text("id"), peer: text("peer"), from, to: v["to"].as_u64().expect("a number") }
+    }
+}
+
+/// Each message is where the server found it, and nothing was sent that is no message.
+fn agree(report: &Report, receipts: &[Receipt]) {
+    let found = messages(report);
+    let lines: Vec<&Receipt> = receipts.iter().filter(|r| r.id != "eof").collect();
+    assert_eq!(found.len(), lines.len(), "{:?}\n{found:#?}", lines);
+    for r in lines {
+        let send = found[r.id.as_str()];
+        assert_eq!(send.stream, Some([r.from, r.to]), "{r:?} {send:#?}");
+        assert_eq!(send.bytes, r.to - r.from, "{send:#?}");
+        arrived(send);
+        let flow = report.flows.iter().find(|f| f.local == r.peer);
+        assert_eq!(send.cookie, flow.map(|f| f.cookie), "{r:?} {send:#?}");
+    }
+    let rest: Vec<_> = report.sends.iter().filter(|s| s.id.is_none()).collect();
+    assert!(rest.is_empty(), "{rest:#?}");
+}
+
+fn arrived(send: &SendReport) {
+    assert!(matches!(send.verdict, Verdict::Delivered | Verdict::Late), "{send:#?}");
+}
+
+const WAYS: &str = "write,send,sendmsg,sendmmsg,writev,sendfile,splice,zerocopy";
+
+#[test]
+fn every_call_that_sends_stands_where_the_server_found_it() {
+    let lab = Lab::alone();
+    let fault = "direction = 'egress', drop = { every = 5 }";
+    let scene = Scene { fault, ..Scene::new(&lab, &format!("{WAYS} 3 15000")) };
+    let report = scene.run().expect(0);
+    agree(&report, &scene.receipts());
+    let sends = messages(&report);
+    assert_eq!(sends.len(), 24);
+    assert!(sends.values().all(|s| s.confidence == Confidence::Exact), "{sends:#?}");
+    assert!(sends.values().any(|s| s.retransmits > 0), "nothing was sent again: {sends:#?}");
+    lab.close();
+}
+
+#[test]
+fn small_sends_of_four_threads_on_one_socket() {
+    let lab = Lab::alone();
+    let scene = Scene { server: "runs", ..Scene::new(&lab, "threads 250 100") };
+    threads(&scene, 250, 100);
+    lab.close();
+}
+
+#[test]
+fn large_sends_of_four_threads_that_wait_for_room_in_between() {
+    let lab = Lab::alone();
+    let scene = Scene { server: "runs", ..Scene::new(&lab, "threads 5 200000") };
+    threads(&scene, 5, 200_000);
+    lab.close();
+}
+
+/// Each message of each thread is where its letter stood.
+fn threads(scene: &Scene<'_>, count: usize, size: u64) {
+    let report = scene.run().expect(0);
+    let mut letters: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for r in scene.receipts().iter().filter(|r| r.id != "eof") {
+        letters.entry(r.id.clone()).or_default().extend(r.from..r.to);
+    }
+    let sends = messages(&report);
+    assert_eq!(sends.len(), 4 * count);
+    let mut exact = 0;
+    for (letter, places) in letters {
+        assert_eq!(places.len() as u64, size * count as u64);
+        for (n, own) in places.chunks(size as usize).enumerate() {
+            let send = sends[format!("{letter}-{}", n + 1).as_str()];
+            arrived(send);
+            let [from, to] = send.stream.expect("it was sent");
+            let (first, last) = (own[0], own[own.len() - 1]);
+            assert!(from <= first && last < to, "{first}..={last}: {send:#?}");
+            if send.confidence == Confidence::Exact {
+                exact += 1;
+                assert_eq!([from, to], [first, last + 1], "{send:#?}");
+                assert_eq!(to - from, size, "{send:#?}");
+            }
+        }
+    }
+    println!("{exact} of {} exact", sends.len());
+}
+
+#[test]
+fn a_socket_that_a_parent_and_its_child_share() {
+    let lab = Lab::alone();
+    let scene = Scene::new(&lab, "fork 5 300");
+    let report = scene.run().expect(0);
+    agree(&report, &scene.receipts());
+    lab.close();
+}
+
+#[test]
+fn half_closed_and_used_after_that() {
+    let lab = Lab::alone();
+    let scene = Scene { server: "answer", ..Scene::new(&lab, "halfclose 3 300") };
+    let finished = scene.run();
+    let report = finished.expect(0);
+    let after = messages(&report)["after"];
+    assert_eq!((after.verdict, after.stream), (Verdict::CleanFailure, None), "{after:#?}");
+    let mut rest = report.clone();
+    rest.sends.retain(|s| s.id.as_deref() != Some("after"));
+    agree(&rest, &scene.receipts());
+    lab.close();
+}
+
+#[test]
+fn data_that_goes_with_the_syn() {
+    for fault in ["", "direction = 'egress', drop = { nth = [1] }"] {
+        let lab = Lab::alone();
+        // Both sides, data without a cookie, and all listeners (ip-sysctl.rst).
+        lab.near.sysctl("net/ipv4/tcp_fastopen", "1543");
+        let scene = Scene { server: "fastopen", fault, ..Scene::new(&lab, "fastopen 3 300") };
+        let finished = scene.run();
+        let report = finished.expect(0);
+        agree(&report, &scene.receipts());
+        let told = std::fs::read_to_string(finished.out.join("apps/app.stderr")).expect("its own");
+        assert_eq!(told.contains("syn data True"), fault.is_empty(), "{told}");
+        lab.close();
+    }
+}
+
+#[test]
+fn more_than_four_gibibytes_through_one_socket() {
+    let lab = Lab::alone();
+    let scene = Scene::new(&lab, "bulk 5 1000000000");
+    let report = scene.run().expect(0);
+    agree(&report, &scene.receipts());
+    lab.close();
+}
