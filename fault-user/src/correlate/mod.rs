@@ -6,6 +6,7 @@
 
 mod attempts;
 mod cause;
+mod hands;
 mod messages;
 pub mod names;
 mod report;
@@ -96,6 +97,7 @@ struct Judged<'a> {
 /// Gives every message and every unclaimed send its verdict.
 pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -> Correlation {
     let sockets = names::sockets(flows, &facts.names);
+    let flows = &*hands::by_sender(flows);
     let mut sends = Vec::new();
     let mut warnings = Vec::new();
     let mut apps: Vec<u32> = flows.iter().map(|f| f.app).collect();

@@ -39,7 +39,8 @@ impl Context<'_> {
             _ if gap => Verdict::Unknown,
             _ => judgement.verdict,
         };
-        send.confidence = match (gap, j.shared) {
+        let shared = j.shared || !j.attempts.iter().all(|a| a.exact);
+        send.confidence = match (gap, shared) {
             (true, _) => Confidence::Gap,
             (false, true) => Confidence::Overlap,
             (false, false) => Confidence::Exact,
@@ -60,8 +61,7 @@ impl Context<'_> {
     /// claims: its line came long after it, from a buffer. Then nothing is proven.
     fn may_be_among_the_rest(&self, j: &Judged) -> bool {
         let message = j.message;
-        let size = |g: &Group| (g.range.end - g.range.start) as u64;
-        let fits = |g: &Group| g.from <= message.t1 && size(g) >= message.bytes.unwrap_or(1);
+        let fits = |g: &Group| g.from <= message.t1 && g.written >= message.bytes.unwrap_or(1);
         j.attempts.is_empty() && self.rest.iter().any(fits)
     }
 
@@ -85,6 +85,8 @@ impl Context<'_> {
         let mut send = self.common(attempt.flow.app, Some(attempt), Some(reason));
         if attempt.in_gap(attempt.begun, &self.facts.gaps) {
             send.confidence = Confidence::Gap;
+        } else if !attempt.exact {
+            send.confidence = Confidence::Overlap;
         }
         let text = why::attempt(attempt, reason, &self.facts.names, self.facts.end);
         send.why = format!("no outcome line is about it: {text}");
@@ -107,7 +109,7 @@ impl Context<'_> {
             confidence: Confidence::Exact,
             started_ms: ends.map_or(0.0, |(from, _)| self.ms(from)),
             finished_ms: ends.map_or(0.0, |(_, to)| self.ms(to)),
-            bytes: first.map_or(0, Attempt::bytes),
+            bytes: first.map_or(0, |a| a.written),
             stream: stream.map(|a| [a.range.start as u64, a.range.end as u64]),
             first_sent_ms: first.and_then(|a| a.first_tx).map(|t| self.ms(t)),
             acked_ms: first.and_then(|a| a.acked).map(|t| self.ms(t)),

@@ -97,7 +97,7 @@ pub fn report(
         verdicts: correlation.verdicts,
         evidence: Evidence {
             tier: stage.tier.name().into(),
-            blind_spots: stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect(),
+            blind_spots: stage.kernel.blind_spots().into_iter().map(str::to_owned).collect(),
         },
         expectations: Vec::new(),
         capture,

@@ -326,6 +326,8 @@ impl<'a> State<'a> {
         actions::event(stage, self, &entry);
         if let What::Overflow { .. } = entry.what {
             self.overflow(entry.flow.unwrap_or(NO_FLOW));
+        } else if entry.what == What::Multipath {
+            self.multipath(&entry);
         } else if let Some(flow) =
             entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
         {
@@ -407,6 +409,25 @@ impl<'a> State<'a> {
             "flow `{}` matches more than max_flows = {} sockets: narrow it (nth, opened_after, \
              local), or raise max_flows",
             flow.name, flow.max_flows
+        );
+        if !self.failures.contains(&why) {
+            self.fail(why);
+        }
+    }
+
+    /// MPTCP numbers its bytes anew and spreads them over connections: of a send nothing can be said. Where nothing is
+    /// said of sends, and no fault is near, it is nobody's business.
+    fn multipath(&mut self, entry: &Entry) {
+        let Some(app) = self.scenario.apps.get(entry.app as usize) else { return };
+        let below = |s: &&Socket| s.local.is_some_and(|l| l.port() == entry.lport);
+        let flow = self.sockets.values().filter(below).find_map(|s| s.flow);
+        if flow.is_none() && app.outcomes.is_none() {
+            return;
+        }
+        let why = format!(
+            "app {} sends over MPTCP (local port {}), whose sends cannot be followed: switch it off for the run \
+             (sysctl net.mptcp.enabled=0; for programs in Go GODEBUG=multipathtcp=0)",
+            app.name, entry.lport
         );
         if !self.failures.contains(&why) {
             self.fail(why);

@@ -2,7 +2,7 @@
 //!
 //! aya-ebpf has no CO-RE, so the programs read fields at offsets that are set before loading.
 
-use libbpf_rs::btf::types::{Composite, MemberAttr};
+use libbpf_rs::btf::types::{Composite, MemberAttr, Typedef};
 use libbpf_rs::btf::{Btf, BtfType};
 
 use super::error::KernelError;
@@ -23,11 +23,16 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_SOCKET_FILE", "socket", "file"),
     ("OFF_REGS_NR", "pt_regs", "orig_ax"),
     ("OFF_REGS_FD", "pt_regs", "di"),
+    ("OFF_REGS_FD_OUT", "pt_regs", "dx"),
     ("OFF_TASK_PID", "task_struct", "pid"),
     ("OFF_TASK_TGID", "task_struct", "tgid"),
     ("OFF_SND_NXT", "tcp_sock", "snd_nxt"),
     ("OFF_SND_UNA", "tcp_sock", "snd_una"),
     ("OFF_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    ("OFF_MSG_ITER", "msghdr", "msg_iter"),
+    ("OFF_ITER_COUNT", "iov_iter", "count"),
+    ("OFF_SK_PROTOCOL", "sock", "sk_protocol"),
+    ("OFF_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
 ];
 
 /// Resolves all of them.
@@ -44,6 +49,16 @@ pub fn offsets() -> Result<Offsets, KernelError> {
         Ok((*global, offset))
     });
     found.collect::<Result<_, _>>().map(Offsets)
+}
+
+/// Whether this kernel has a tracepoint of that name, for programs that know its arguments' types.
+///
+/// # Errors
+/// No readable BTF.
+pub fn has_tracepoint(name: &str) -> Result<bool, KernelError> {
+    let btf = Btf::from_vmlinux().map_err(|e| KernelError::NoBtf(Box::new(e)))?;
+    // bpf_probe.h: one such type for each.
+    Ok(btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
 }
 
 /// Byte offset of `field`, through anonymous structs and unions.

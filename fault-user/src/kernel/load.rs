@@ -127,6 +127,7 @@ impl Kernel {
             hellos,
             hooks: Hooks::new(setup.hook),
             tier: None,
+            placed: false,
             line: None,
             ring: None,
             bounce: None,

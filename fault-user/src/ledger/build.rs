@@ -8,6 +8,7 @@ use fault_common::event::tcp;
 use super::datagrams::{self, UDP};
 use super::entry::{Entry, What};
 use super::flow::{FlowRecord, SendCall};
+use super::interleaved;
 use super::replay::Replay;
 use super::stream::{RangeIndex, Unwrapper};
 
@@ -18,8 +19,8 @@ use super::stream::{RangeIndex, Unwrapper};
 pub fn build(entries: &[Entry]) -> Vec<FlowRecord> {
     let mut by_cookie: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
     for e in entries {
-        // These two name a selector, not a socket.
-        if !matches!(e.what, What::Marker { .. } | What::Overflow { .. }) {
+        // These are about no socket in particular.
+        if !matches!(e.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
             by_cookie.entry(e.cookie).or_default().push(*e);
         }
     }
@@ -45,7 +46,9 @@ fn base(list: &[Entry]) -> u32 {
     }
     // Open before the run: the lowest byte that anything on record touches.
     let first_send = list.iter().find_map(|e| match e.what {
-        What::Send { ret, end_seq } if ret > 0 => Some(end_seq.wrapping_sub(ret as u32)),
+        What::Send { ret, end_seq, start_seq, .. } if ret > 0 => {
+            Some(start_seq.unwrap_or_else(|| end_seq.wrapping_sub(ret as u32)))
+        }
         _ => None,
     });
     let sent = list.iter().filter_map(|e| match e.what {
@@ -113,21 +116,43 @@ fn addresses(f: &mut FlowRecord, e: &Entry, local: IpAddr, remote: IpAddr) {
 
 fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
     let mut sends = Vec::new();
+    let mut unplaced = Vec::new();
     let mut end = 0;
     for e in list {
-        let What::Send { ret, end_seq } = e.what else {
+        let What::Send { ret, end_seq, start_seq, layered, sender } = e.what else {
             continue;
         };
-        let (range, error) = if ret > 0 {
-            let stop = seq.offset(end_seq);
-            seq.advance(stop);
-            end = end.max(stop);
-            (stop - i64::from(ret)..stop, None)
-        } else {
-            (end..end, (ret < 0).then(|| -ret))
+        let (ts, tid) = (e.ts, e.tid);
+        if ret <= 0 {
+            let error = (ret < 0).then(|| -ret);
+            sends.push(SendCall {
+                ts,
+                tid,
+                range: end..end,
+                written: 0,
+                exact: true,
+                sender,
+                error,
+            });
+            continue;
+        }
+        let stop = seq.offset(end_seq);
+        let start = match start_seq {
+            Some(start) => stop - i64::from(end_seq.wrapping_sub(start)),
+            // What was written is shorter than what it became: it begins where the one before ended.
+            None if layered => end.min(stop),
+            None => stop - i64::from(ret),
         };
-        sends.push(SendCall { ts: e.ts, tid: e.tid, range, error });
+        if start_seq.is_none() && !layered {
+            unplaced.push(sends.len());
+        }
+        seq.advance(stop);
+        end = end.max(stop);
+        let exact = stop - start == i64::from(ret);
+        let (range, written) = (start..stop, ret as u64);
+        sends.push(SendCall { ts, tid, range, written, exact, sender, error: None });
     }
+    interleaved::settle(&mut sends, unplaced);
     sends
 }
 

@@ -25,7 +25,16 @@ pub(super) fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
             continue;
         }
         seq.advance(range.end);
-        sends.push(SendCall { ts: e.ts, tid: e.tid, range, error: None });
+        let written = u64::from(packet.len);
+        sends.push(SendCall {
+            ts: e.ts,
+            tid: e.tid,
+            range,
+            written,
+            exact: true,
+            sender: None,
+            error: None,
+        });
     }
     sends
 }

@@ -10,6 +10,7 @@ pub mod build;
 pub mod datagrams;
 pub mod entry;
 pub mod flow;
+mod interleaved;
 pub mod lines;
 mod replay;
 pub mod store;

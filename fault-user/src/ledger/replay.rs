@@ -19,8 +19,9 @@ pub(super) struct Replay {
     seq: Unwrapper,
     una: i64,
     tx_end: i64,
-    /// Sends that had returned by the current moment.
+    /// Sends that had returned by the current moment, and the end of their bytes.
     returned: usize,
+    returned_end: i64,
     has_tx: bool,
     fin: bool,
     /// When each copy of the SYN was sent.
@@ -37,6 +38,7 @@ impl Replay {
             una: 0,
             tx_end: 0,
             returned: 0,
+            returned_end: 0,
             has_tx,
             fin: false,
             syns: Vec::new(),
@@ -117,14 +119,13 @@ impl Replay {
     /// End of the bytes that TCP can have sent by that time.
     fn sent_by(&mut self, ts: u64) -> i64 {
         let sends = &self.flow.sends;
-        while sends.get(self.returned).is_some_and(|s| s.ts <= ts) {
-            self.returned += 1;
-        }
         // On loopback an ack may overtake the return of the send call; the packets then bear
         // witness. Where no packet is on record at all, all sends of the flow have to do.
-        let known = if self.has_tx { &sends[..self.returned] } else { &sends[..] };
-        // The ends only rise: the last one is the highest.
-        self.tx_end.max(known.last().map_or(0, |s| s.range.end))
+        while let Some(send) = sends.get(self.returned).filter(|s| s.ts <= ts || !self.has_tx) {
+            self.returned_end = self.returned_end.max(send.range.end);
+            self.returned += 1;
+        }
+        self.tx_end.max(self.returned_end)
     }
 
     fn acked(&mut self, ts: u64, upto: i64, rule: Option<u32>) {

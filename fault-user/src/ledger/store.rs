@@ -42,7 +42,7 @@ impl Ledger {
     pub fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
         let Some(flow) = entry.flow else { return };
-        if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
+        if matches!(entry.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
             return;
         }
         let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();

@@ -4,9 +4,15 @@
 //! of the other.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufReader;
+use std::ops::Range;
 
+use fault_user::ledger::build::build;
+use fault_user::ledger::flow::{FlowRecord, SendCall};
+use fault_user::ledger::store;
 use fault_user::report::model::{Report, SendReport};
-use fault_user::verdict::{Confidence, Verdict};
+use fault_user::verdict::{Cause, Confidence, Verdict};
 use serde_json::Value;
 
 use crate::support::run::{Finished, Run};
@@ -61,7 +67,7 @@ impl<'a> Scene<'a> {
     }
 
     fn receipts(&self) -> Vec<Receipt> {
-        let text = std::fs::read_to_string(self.lab.path().join("receipts")).expect("the server's");
+        let text = fs::read_to_string(self.lab.path().join("receipts")).expect("the server's");
         text.lines().map(Receipt::read).collect()
     }
 }
@@ -137,32 +143,55 @@ fn large_sends_of_four_threads_that_wait_for_room_in_between() {
     lab.close();
 }
 
-/// Each message of each thread is where its letter stood.
+/// Each send of each thread is where its letter stood; who sent is known by the thread's own number.
 fn threads(scene: &Scene<'_>, count: usize, size: u64) {
-    let report = scene.run().expect(0);
-    let mut letters: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let finished = scene.run();
+    let report = finished.expect(0);
+    let mut letters: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for r in scene.receipts().iter().filter(|r| r.id != "eof") {
-        letters.entry(r.id.clone()).or_default().extend(r.from..r.to);
+        letters.entry(r.id.clone()).or_default().extend(r.from as i64..r.to as i64);
     }
-    let sends = messages(&report);
-    assert_eq!(sends.len(), 4 * count);
+    let said = fs::read_to_string(finished.out.join("apps/app.stderr")).expect("its own");
+    let [flow] = &ledger(&finished)[..] else { panic!("one connection: {:#?}", report.flows) };
     let mut exact = 0;
-    for (letter, places) in letters {
-        assert_eq!(places.len() as u64, size * count as u64);
-        for (n, own) in places.chunks(size as usize).enumerate() {
-            let send = sends[format!("{letter}-{}", n + 1).as_str()];
-            arrived(send);
-            let [from, to] = send.stream.expect("it was sent");
-            let (first, last) = (own[0], own[own.len() - 1]);
-            assert!(from <= first && last < to, "{first}..={last}: {send:#?}");
-            if send.confidence == Confidence::Exact {
+    for line in said.lines() {
+        let ["thread", letter, tid] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+        let places = letters.remove(letter).expect("the server has it");
+        let sends: Vec<&SendCall> =
+            flow.sends.iter().filter(|s| s.tid.to_string() == tid && !s.is_empty()).collect();
+        assert_eq!(sends.iter().map(|s| s.len()).sum::<u64>(), size * count as u64);
+        let mut rest = &places[..];
+        for send in sends {
+            let (own, others) = rest.split_at(send.len() as usize);
+            rest = others;
+            let truth = own[0]..own[own.len() - 1] + 1;
+            assert!(contains(&send.range, &truth), "{letter}: {truth:?} {send:?}");
+            if send.exact {
                 exact += 1;
-                assert_eq!([from, to], [first, last + 1], "{send:#?}");
-                assert_eq!(to - from, size, "{send:#?}");
+                assert_eq!(send.range, truth, "{letter}");
             }
         }
     }
-    println!("{exact} of {} exact", sends.len());
+    assert!(letters.is_empty(), "{said}");
+    let placed = flow.sends.iter().all(|s| s.exact || s.range.end - s.range.start > size as i64);
+    println!("{exact} of {} exact", flow.sends.len());
+    assert!(placed, "{:?}", flow.sends);
+    // And so each message arrived, with or without its exact place.
+    let sends = messages(&report);
+    assert_eq!(sends.len(), 4 * count);
+    sends.values().for_each(|s| arrived(s));
+}
+
+fn contains(outer: &Range<i64>, inner: &Range<i64>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// Connections of the app, as the ledger has them from the run's events.
+fn ledger(finished: &Finished) -> Vec<FlowRecord> {
+    let file = fs::File::open(finished.out.join("events.jsonl")).expect("events");
+    let events = store::read(BufReader::new(file)).expect("flowfault's own file");
+    let flows = build(&events.entries);
+    flows.into_iter().filter(|f| f.flow.is_some()).collect()
 }
 
 #[test]
@@ -198,10 +227,70 @@ fn data_that_goes_with_the_syn() {
         let finished = scene.run();
         let report = finished.expect(0);
         agree(&report, &scene.receipts());
-        let told = std::fs::read_to_string(finished.out.join("apps/app.stderr")).expect("its own");
+        let told = fs::read_to_string(finished.out.join("apps/app.stderr")).expect("its own");
         assert_eq!(told.contains("syn data True"), fault.is_empty(), "{told}");
         lab.close();
     }
+}
+
+/// Neither keepalives nor window probes are copies of anything, lost or not.
+#[test]
+fn probes_of_an_idle_connection_are_no_copies() {
+    let lab = Lab::alone();
+    let fault = "direction = 'egress', drop = 1.0, when = { tcp = 'ack_only' }";
+    let scene = Scene { fault, ..Scene::new(&lab, "idle 2 300") };
+    let report = scene.run().expect(0);
+    agree(&report, &scene.receipts());
+    let [flow] = &report.flows.iter().filter(|f| f.selected).collect::<Vec<_>>()[..] else {
+        panic!("{:#?}", report.flows)
+    };
+    assert!(flow.egress.dropped >= 2, "no keepalive was lost: {flow:#?}");
+    for send in messages(&report).values() {
+        assert_eq!((send.drops, send.retransmits), (0, 0), "{send:#?}");
+    }
+    lab.close();
+}
+
+#[test]
+fn a_window_that_stays_shut_delays_and_loses_nothing() {
+    let lab = Lab::alone();
+    let scene = Scene { server: "slow", ..Scene::new(&lab, "idle 1 3000000") };
+    let finished = scene.run();
+    let report = finished.expect(0);
+    agree(&report, &scene.receipts());
+    let send = messages(&report)["msg-1"];
+    assert_eq!((send.drops, send.cause), (0, Cause::SenderBlocked), "{send:#?}");
+    lab.close();
+}
+
+#[test]
+fn a_socket_that_is_handed_to_another_app() {
+    let lab = Lab::alone();
+    let path = lab.file("hand-over");
+    let giver = Scene::new(&lab, &format!("give:{path} 1 300"));
+    let taker =
+        quoted(python(), &format!("{} 127.0.0.1 7600 take:{path} 3 300", script("sends.py")));
+    let text = giver.text().replace(
+        "[[flow]]",
+        &format!("[[app]]\nname = 'taker'\nready = {{ log = 'connected' }}\ncommand = {taker}\n{OUTCOMES}[[flow]]"),
+    );
+    let report = Run::start(&lab, "out", &text, &[]).finish().expect(0);
+    agree(&report, &giver.receipts());
+    for (id, send) in messages(&report) {
+        assert_eq!(send.app, if id.starts_with("taker") { "taker" } else { "app" }, "{send:#?}");
+    }
+    lab.close();
+}
+
+#[test]
+fn multipath_tcp_is_refused() {
+    let lab = Lab::alone();
+    let scene = Scene { server: "mptcp", fault: "drop = 0.1", ..Scene::new(&lab, "mptcp 3 300") };
+    let finished = scene.run();
+    finished.expect(4);
+    let why = "app app sends over MPTCP (local port ";
+    assert!(finished.stderr.contains(why) || finished.stdout.contains(why), "{finished:#?}");
+    lab.close();
 }
 
 #[test]

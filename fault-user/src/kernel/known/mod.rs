@@ -5,7 +5,7 @@ mod pair;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use aya::programs::{BtfTracePoint, SocketFilter};
-use fault_common::event::{Event, KIND_CLOSED, KIND_MARKER, KIND_SEND, NO_FLOW};
+use fault_common::event::{Event, KIND_CLOSED, KIND_MARKER, KIND_SEND, NO_FLOW, SEND_PLACED};
 use fault_common::stats::GLOBALS;
 use fault_common::table::{
     ArmKey, LastSegment, MAX_SELECTORS, MarkerEntry, MarkerSet, SOCKET_FOUND, SocketEntry,
@@ -42,7 +42,8 @@ impl Kernel {
         self.forget_known(&pair, &events)?;
         let (said, ()) = watched?;
         let closes = typed::<BtfTracePoint>(&mut self.ebpf, "found_state")?.fd().is_ok();
-        agree(&events, pair.cookie(), &said, closes).map_err(|what| KernelError::Layout { what })
+        agree(&events, pair.cookie(), &said, closes, self.placed)
+            .map_err(|what| KernelError::Layout { what })
     }
 
     /// Its sends are told of as if it were an app's.
@@ -125,7 +126,13 @@ fn read(ring: &mut RingBuf<MapData>) -> Vec<Event> {
 }
 
 /// Compares; what differs, if anything does.
-fn agree(events: &[Event], cookie: u64, said: &Said, closes: bool) -> Result<(), String> {
+fn agree(
+    events: &[Event],
+    cookie: u64,
+    said: &Said,
+    closes: bool,
+    placed: bool,
+) -> Result<(), String> {
     let of = |kind| events.iter().filter(move |e| e.kind == kind && e.cookie == cookie);
     let sends: Vec<(i32, u32)> = of(KIND_SEND).map(|e| (e.ret, e.seq)).collect();
     let lengths = SENDS.map(|n| n as i32);
@@ -133,6 +140,15 @@ fn agree(events: &[Event], cookie: u64, said: &Said, closes: bool) -> Result<(),
     if sends != should {
         return Err(format!(
             "of its sends they tell {sends:?} (bytes, write_seq), and it has made {should:?}"
+        ));
+    }
+    let begins: Vec<u32> =
+        of(KIND_SEND).filter(|e| e.flags == SEND_PLACED).map(|e| e.ack).collect();
+    let should: Vec<u32> =
+        should.iter().filter(|_| placed).map(|(n, end)| end.wrapping_sub(*n as u32)).collect();
+    if begins != should {
+        return Err(format!(
+            "of where its sends begin they tell {begins:?} (write_seq), and it was {should:?}"
         ));
     }
     if closes {

@@ -73,11 +73,11 @@ def serve(client, peer, receipts, lock, options):
             reader.take(bytes(memoryview(buffer)[:got]))
         if "answer" in options:
             client.sendall(b"bye\n")
-        client.close()
     except OSError:
         pass  # the client is gone: what came until then counts
     reader.end()
     note(id="eof", to=reader.at)
+    client.close()
 
 
 def main():
