@@ -60,7 +60,7 @@ fn a_send_has_its_caller() {
         (
             13,
             14,
-            What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: None }
+            What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: Some(21) }
         )
     );
 }
@@ -85,7 +85,7 @@ fn every_kind_decodes() {
     let send = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
     assert_eq!(
         send.what,
-        What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: None }
+        What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: Some(21) }
     );
     let closed = Entry::decode(&record(event::KIND_CLOSED, EVENT_LEN)).unwrap();
     assert_eq!(closed.what, What::Closed { snd_una: 20, snd_nxt: 18 });

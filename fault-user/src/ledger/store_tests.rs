@@ -201,7 +201,7 @@ fn what_is_no_event_file_is_refused() {
     ));
     let mut raw = written(&one_of_each());
     raw.extend_from_slice(b"{\"ts\":1}\n");
-    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 12, .. })));
+    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 13, .. })));
 }
 
 #[test]

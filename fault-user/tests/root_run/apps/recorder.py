@@ -26,16 +26,16 @@ class Lines:
     def __init__(self, note):
         self.note, self.at, self.begun, self.head = note, 0, 0, b""
 
-    def take(self, data):
+    def take(self, data, got):
         start = 0
-        while (end := data.find(b"\n", start)) >= 0:
+        while (end := data.find(b"\n", start, got)) >= 0:
             self.head = (self.head + data[start : min(end, start + HEAD)])[:HEAD]
-            name = self.head.split(b" ", 1)[0].decode()
+            name = bytes(self.head).split(b" ", 1)[0].decode()
             self.note(id=name, **{"from": self.begun, "to": self.at + end + 1})
             self.begun, self.head, start = self.at + end + 1, b"", end + 1
         if len(self.head) < HEAD:
-            self.head = (self.head + data[start : start + HEAD])[:HEAD]
-        self.at += len(data)
+            self.head = (self.head + data[start : min(got, start + HEAD)])[:HEAD]
+        self.at += got
 
     def end(self):
         pass
@@ -45,12 +45,12 @@ class Runs:
     def __init__(self, note):
         self.note, self.at, self.begun, self.byte = note, 0, 0, b""
 
-    def take(self, data):
-        for run in re.finditer(rb"(.)\1*", data, re.DOTALL):
+    def take(self, data, got):
+        for run in re.finditer(rb"(.)\1*", bytes(data[:got]), re.DOTALL):
             if run[1] != self.byte:
                 self.end(self.at + run.start())
                 self.begun, self.byte = self.at + run.start(), run[1]
-        self.at += len(data)
+        self.at += got
 
     def end(self, until=None):
         if self.byte:
@@ -70,7 +70,7 @@ def serve(client, peer, receipts, lock, options):
     buffer = bytearray(CHUNK)
     try:
         while got := client.recv_into(buffer):
-            reader.take(bytes(memoryview(buffer)[:got]))
+            reader.take(buffer, got)
         if "answer" in options:
             client.sendall(b"bye\n")
     except OSError:
