@@ -38,7 +38,8 @@ fn run() -> Result<bool> {
             return Ok(false);
         }
     };
-    let mut stream = TcpStream::connect(address).with_context(|| format!("connecting {address}"))?;
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("connecting {address}"))?;
     eprintln!("connected");
     std::thread::sleep(Duration::from_millis(200));
     for number in 1..=count {

@@ -153,6 +153,7 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
     let mut renew_at = 0;
     loop {
         let now = clock::monotonic_ns();
+        state.read_clock();
         if now >= renew_at {
             renew(stage, state, now, hard_stop);
             renew_at = now + RENEW.as_nanos() as u64;

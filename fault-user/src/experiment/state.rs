@@ -122,6 +122,8 @@ pub struct State<'a> {
     /// Writes that were too long to be read whole: how many, and bytes of the longest.
     cut: BTreeMap<(usize, Stream), (u64, u64)>,
     parsers: HashMap<usize, OutcomeParser>,
+    /// Of the wall clock; the parsers have it, too.
+    clock: clock::History,
     /// By app: whether its lines come one by one.
     blocks: BTreeMap<usize, Blocks>,
     news: Vec<News>,
@@ -155,6 +157,7 @@ impl<'a> State<'a> {
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),
             parsers: HashMap::new(),
+            clock: clock::History::new(clock::reading()),
             blocks: BTreeMap::new(),
             news: Vec::new(),
         }
@@ -186,9 +189,20 @@ impl<'a> State<'a> {
         state.asked_to_end = false;
         state.signals.clear();
         if let Some(outcomes) = &self.scenario.apps[app].outcomes {
-            let offset = clock::realtime_offset_ns();
-            let parser = OutcomeParser::new(app as u32, outcomes, now, offset);
+            let parser = OutcomeParser::new(app as u32, outcomes, now, self.clock.clone());
             self.parsers.entry(app).or_insert(parser);
+        }
+    }
+
+    /// Reads the clocks, and tells if somebody has set the wall clock since it did so last.
+    pub fn read_clock(&mut self) {
+        let now = clock::reading();
+        self.parsers.values_mut().for_each(|p| p.read_clock(now));
+        if let Some(by) = self.clock.read(now) {
+            self.warnings.push(format!(
+                "the wall clock was set by {:+.3} s in mid-run: stamps of apps before and after that were taken as such",
+                by as f64 / 1e9
+            ));
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::scalar::Scalar;
 use super::{AppMessage, OutcomeWarning, Parsed, json, regex, time};
+use crate::clock::{History, Reading};
 use crate::scenario::model::{OutcomeFields, OutcomeFormat, OutcomeTiming, Outcomes};
 use crate::verdict::Outcome;
 
@@ -17,18 +18,22 @@ type Read = Result<Option<(AppMessage, Option<OutcomeWarning>)>, OutcomeWarning>
 pub struct OutcomeParser {
     app: u32,
     spec: Outcomes,
-    /// CLOCK_REALTIME - CLOCK_MONOTONIC, ns.
-    clock_offset: i64,
+    clock: History,
     previous: u64,
     unknown: BTreeSet<String>,
 }
 
 impl OutcomeParser {
-    /// `started`: when the app started, CLOCK_MONOTONIC ns. `clock_offset`: CLOCK_REALTIME minus
-    /// CLOCK_MONOTONIC, ns, for apps that tell wall-clock times.
-    pub fn new(app: u32, spec: &Outcomes, started: u64, clock_offset: i64) -> Self {
+    /// `started`: when the app started, CLOCK_MONOTONIC ns. `clock`: the clocks so far, for apps that tell wall-clock
+    /// times.
+    pub fn new(app: u32, spec: &Outcomes, started: u64, clock: History) -> Self {
         let unknown = BTreeSet::new();
-        Self { app, spec: spec.clone(), clock_offset, previous: started, unknown }
+        Self { app, spec: spec.clone(), clock, previous: started, unknown }
+    }
+
+    /// Takes a reading of the clocks; without any for some time, stamps are mapped as if nobody had set them.
+    pub fn read_clock(&mut self, now: Reading) {
+        self.clock.read(now);
     }
 
     /// Reads one line (without its end); `written_at` is the moment of the app's own write,
@@ -107,7 +112,7 @@ impl OutcomeParser {
             OutcomeTiming::Stamps { started, finished } => {
                 let stamp = |field: &str| {
                     let value = need(field)?;
-                    time::stamp(&value, self.clock_offset).ok_or_else(|| {
+                    time::stamp(&value, &self.clock, written_at).ok_or_else(|| {
                         bad(id, field, &value, "time (RFC 3339, s or ms since 1970)")
                     })
                 };

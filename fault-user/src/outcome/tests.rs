@@ -3,6 +3,7 @@ use std::time::Duration;
 use ::regex::Regex;
 
 use super::*;
+use crate::clock::{History, Reading};
 use crate::scenario::model::{
     OutcomeFields, OutcomeFormat, OutcomeSource, OutcomeTiming, Outcomes, Pattern,
 };
@@ -26,7 +27,7 @@ fn parser(format: OutcomeFormat, timing: OutcomeTiming) -> OutcomeParser {
         failed: vec!["error".into()],
         timing,
     };
-    OutcomeParser::new(3, &spec, START, OFFSET)
+    OutcomeParser::new(3, &spec, START, History::new(Reading { monotonic: START, offset: OFFSET }))
 }
 
 fn elapsed() -> OutcomeTiming {
@@ -142,6 +143,27 @@ fn stamps_are_mapped_to_the_monotonic_clock() {
         assert!(matches!(with(bad, "1700000003"), Err(OutcomeWarning::Bad { .. })), "{bad}");
     }
     assert_eq!(with("1700000009", "1700000002"), Err(OutcomeWarning::Backwards { id: "1".into() }));
+}
+
+#[test]
+fn stamps_are_of_the_clock_as_it_was_set_then() {
+    let timing = OutcomeTiming::Stamps { started: "a".into(), finished: None };
+    let mut parser = parser(OutcomeFormat::Json(fields(None)), timing);
+    let mut at = |stamp: &str, written: u64| {
+        let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","a":"{stamp}"}}"#);
+        parser.read_clock(Reading { monotonic: written, offset: offset_at(written) });
+        let parsed = parser.parse(line.as_bytes(), written);
+        parsed.message.map(|m| (m.t0, m.t1)).ok_or(parsed.warning)
+    };
+    // An hour ahead from 3 s on.
+    const HOUR: i64 = 3_600_000 * MS as i64;
+    fn offset_at(monotonic: u64) -> i64 {
+        if monotonic < 3_000 * MS { OFFSET } else { OFFSET + HOUR }
+    }
+    let s = |n: u64| n * 1_000 * MS;
+    assert_eq!(at("2023-11-14T22:13:21.5Z", s(2)), Ok((s(1) + 500 * MS, s(2))));
+    assert_eq!(at("2023-11-14T23:13:23.5Z", s(4)), Ok((s(3) + 500 * MS, s(4))));
+    assert_eq!(at("2023-11-14T22:13:22.5Z", s(5)), Ok((s(2) + 500 * MS, s(5))), "of before");
 }
 
 #[test]
