@@ -73,7 +73,7 @@ pub async fn next(stage: &mut Stage, state: &mut State<'_>, deadline: Option<Ins
 
 /// Takes in the lines written until now: a line comes before the connection that it announces,
 /// whichever reader was faster. An app that never stops writing is not waited for long.
-async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
+pub async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
     let mut read = std::pin::pin!(stage.supervisor.caught_up());
     let mut enough = std::pin::pin!(tokio::time::sleep(CATCH_UP));
     loop {
@@ -90,6 +90,7 @@ async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
 
 /// Takes it in.
 pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
+    state.read_clock();
     match input {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(&batch, stage),
@@ -153,7 +154,6 @@ pub async fn drive(stage: &mut Stage, state: &mut State<'_>) {
     let mut renew_at = 0;
     loop {
         let now = clock::monotonic_ns();
-        state.read_clock();
         if now >= renew_at {
             renew(stage, state, now, hard_stop);
             renew_at = now + RENEW.as_nanos() as u64;
