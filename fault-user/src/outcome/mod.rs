@@ -47,7 +47,10 @@ pub struct Parsed {
 /// Why an outcome line is not, or not fully, what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OutcomeWarning {
-    #[error("outcome line of `{id}` has no `{field}`: check [app.outcomes]")]
+    #[error(
+        "a line with the id `{id}` has no `{field}`, which an outcome has: if it is one, check [app.outcomes]; others \
+         without it are not told of"
+    )]
     Missing { id: String, field: String },
     #[error("outcome line of `{id}`: `{field}` = `{value}` is no {want}, check [app.outcomes]")]
     Bad { id: String, field: String, value: String, want: &'static str },

@@ -21,14 +21,16 @@ pub struct OutcomeParser {
     clock: History,
     previous: u64,
     unknown: BTreeSet<String>,
+    /// Fields that a line was without, which has been said.
+    missing: BTreeSet<String>,
 }
 
 impl OutcomeParser {
     /// `started`: when the app started, CLOCK_MONOTONIC ns. `clock`: the clocks so far, for apps that tell wall-clock
     /// times.
     pub fn new(app: u32, spec: &Outcomes, started: u64, clock: History) -> Self {
-        let unknown = BTreeSet::new();
-        Self { app, spec: spec.clone(), clock, previous: started, unknown }
+        let (unknown, missing) = (BTreeSet::new(), BTreeSet::new());
+        Self { app, spec: spec.clone(), clock, previous: started, unknown, missing }
     }
 
     /// Takes a reading of the clocks; without any for some time, stamps are mapped as if nobody had set them.
@@ -43,10 +45,13 @@ impl OutcomeParser {
             Ok(None) => Parsed::default(),
             Ok(Some((message, warning))) => {
                 self.previous = written_at;
+                let warning = warning.filter(|w| self.is_news(w));
                 let warning = self.status_warning(&message).or(warning);
                 Parsed { message: Some(message), warning }
             }
-            Err(warning) => Parsed { message: None, warning: Some(warning) },
+            Err(warning) => {
+                Parsed { message: None, warning: Some(warning).filter(|w| self.is_news(w)) }
+            }
         }
     }
 
@@ -133,6 +138,14 @@ impl OutcomeParser {
             Outcome::Failed
         } else {
             Outcome::None
+        }
+    }
+
+    /// A field that is missing is told once: apps that log in spans have the id in lines that are no outcomes.
+    fn is_news(&mut self, warning: &OutcomeWarning) -> bool {
+        match warning {
+            OutcomeWarning::Missing { field, .. } => self.missing.insert(field.clone()),
+            _ => true,
         }
     }
 

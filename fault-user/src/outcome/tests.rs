@@ -66,6 +66,21 @@ fn ids_and_statuses_may_be_numbers_and_keys_may_hold_dots() {
 }
 
 #[test]
+fn fields_of_nested_objects_and_of_lists_are_found() {
+    let line = r#"{"msg":{"id":[{"id":"m-1"}]},"status":"ok","a":[[3,4]]}"#;
+    let timing = OutcomeTiming::ElapsedMs("a.0.1".into());
+    let names = OutcomeFields { id: "msg.id.0.id".into(), status: "status".into(), bytes: None };
+    let mut parser = parser(OutcomeFormat::Json(names), timing);
+    let m = parser.parse(line.as_bytes(), WRITTEN).message.unwrap();
+    assert_eq!((m.id.as_str(), m.t0), ("m-1", WRITTEN - 4 * MS));
+    for path in ["msg.id.1.id", "msg.id.x.id", "msg.id.0"] {
+        let names = OutcomeFields { id: path.into(), status: "status".into(), bytes: None };
+        let mut parser = self::parser(OutcomeFormat::Json(names), OutcomeTiming::LineOnly);
+        assert_eq!(parser.parse(line.as_bytes(), WRITTEN), Parsed::default(), "{path}");
+    }
+}
+
+#[test]
 fn lines_that_are_no_outcomes_are_nothing() {
     for line in [
         "",
@@ -94,6 +109,19 @@ fn an_outcome_that_cannot_be_used_is_a_warning() {
         let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","ms":{ms}}}"#);
         assert!(matches!(warn(&line), OutcomeWarning::Bad { field, .. } if field == "ms"), "{ms}");
     }
+}
+
+#[test]
+fn a_field_that_is_missing_is_told_once() {
+    let mut parser = parser(OutcomeFormat::Json(fields(None)), elapsed());
+    let mut warns = |line: &str| parser.parse(line.as_bytes(), WRITTEN).warning.is_some();
+    let lines =
+        [r#"{"msg":{"id":1},"ms":1}"#, r#"{"msg":{"id":2}}"#, r#"{"msg":{"id":1},"status":"ok"}"#];
+    assert_eq!(lines.map(&mut warns), [true, false, true]);
+    assert!(
+        warns(r#"{"msg":{"id":1},"status":"ok","ms":"x"}"#)
+            && warns(r#"{"msg":{"id":2},"status":"ok","ms":"x"}"#)
+    );
 }
 
 #[test]

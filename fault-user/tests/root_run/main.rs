@@ -10,6 +10,7 @@ mod command_line;
 mod exit_codes;
 mod failsafe;
 mod lifecycle;
+mod logged;
 mod python;
 mod selected;
 mod sends;
