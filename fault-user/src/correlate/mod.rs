@@ -141,11 +141,24 @@ fn judged<'a>(
     messages.iter().zip(claimed).map(one).collect()
 }
 
-/// Positions of the messages of each id, in order.
+/// Positions of the messages of each id, and of those that repeat them under another, in order.
 fn by_id<'j>(judged: &'j [Judged<'_>]) -> BTreeMap<&'j str, Vec<usize>> {
+    let repeats: BTreeMap<&str, &str> = judged
+        .iter()
+        .filter_map(|j| Some((j.message.id.as_str(), j.message.retry_of.as_deref()?)))
+        .collect();
     let mut lines: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (i, j) in judged.iter().enumerate() {
-        lines.entry(j.message.id.as_str()).or_default().push(i);
+        let mut id = j.message.id.as_str();
+        // As often as there are links: an app may say that two repeat each other.
+        for _ in 0..=repeats.len() {
+            let tries = lines.entry(id).or_default();
+            if tries.last() != Some(&i) {
+                tries.push(i);
+            }
+            let Some(of) = repeats.get(id) else { break };
+            id = of;
+        }
     }
     lines
 }

@@ -108,6 +108,7 @@ fn others() -> Vec<Line> {
         bytes: Some(3),
         timing_given: true,
         resolution: 4,
+        retry_of: Some("x".into()),
     };
     let slot = SlotCounters { slot: 4, direction: Direction::Egress, packets: 2, dropped: 1 };
     let rule =

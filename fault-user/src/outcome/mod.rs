@@ -35,6 +35,9 @@ pub struct AppMessage {
     pub timing_given: bool,
     /// How far `t0` and `t1` may be off because the app rounds its times, ns.
     pub resolution: u64,
+    /// The message that it repeats, if the app gives each try an id of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
 }
 
 /// What one line came to; both are `None` for a line that is no outcome.

@@ -89,6 +89,7 @@ impl OutcomeParser {
             Some(field) => size(&id, field, need(field)),
             None => (None, None),
         };
+        let retry_of = fields.retry_of.as_ref().and_then(|field| get(field)).map(|v| v.text());
         let message = AppMessage {
             app: self.app,
             outcome: self.outcome(&raw_status),
@@ -98,6 +99,8 @@ impl OutcomeParser {
             bytes,
             timing_given: !matches!(self.spec.timing, OutcomeTiming::LineOnly),
             resolution: span.resolution,
+            // Of a first try it is empty, or its own.
+            retry_of: retry_of.filter(|of| !of.is_empty() && *of != id),
             id,
         };
         Ok(Some((message, warning)))

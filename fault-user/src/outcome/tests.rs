@@ -16,7 +16,12 @@ const OFFSET: i64 = 1_700_000_000 * 1_000_000_000;
 
 fn fields(bytes: Option<&str>) -> OutcomeFields {
     let owned = |s: &str| s.to_owned();
-    OutcomeFields { id: owned("msg.id"), status: owned("status"), bytes: bytes.map(owned) }
+    OutcomeFields {
+        id: owned("msg.id"),
+        status: owned("status"),
+        bytes: bytes.map(owned),
+        retry_of: Some(owned("again")),
+    }
 }
 
 fn parser(format: OutcomeFormat, timing: OutcomeTiming) -> OutcomeParser {
@@ -51,6 +56,7 @@ fn a_json_line_with_elapsed_time() {
         bytes: Some(40),
         timing_given: true,
         resolution: 0,
+        retry_of: None,
     };
     assert_eq!(json(line, elapsed()), Parsed { message: Some(want), warning: None });
 }
@@ -69,12 +75,18 @@ fn ids_and_statuses_may_be_numbers_and_keys_may_hold_dots() {
 fn fields_of_nested_objects_and_of_lists_are_found() {
     let line = r#"{"msg":{"id":[{"id":"m-1"}]},"status":"ok","a":[[3,4]]}"#;
     let timing = OutcomeTiming::ElapsedMs("a.0.1".into());
-    let names = OutcomeFields { id: "msg.id.0.id".into(), status: "status".into(), bytes: None };
+    let names = OutcomeFields {
+        id: "msg.id.0.id".into(),
+        status: "status".into(),
+        bytes: None,
+        retry_of: None,
+    };
     let mut parser = parser(OutcomeFormat::Json(names), timing);
     let m = parser.parse(line.as_bytes(), WRITTEN).message.unwrap();
     assert_eq!((m.id.as_str(), m.t0), ("m-1", WRITTEN - 4 * MS));
     for path in ["msg.id.1.id", "msg.id.x.id", "msg.id.0"] {
-        let names = OutcomeFields { id: path.into(), status: "status".into(), bytes: None };
+        let names =
+            OutcomeFields { id: path.into(), status: "status".into(), bytes: None, retry_of: None };
         let mut parser = self::parser(OutcomeFormat::Json(names), OutcomeTiming::LineOnly);
         assert_eq!(parser.parse(line.as_bytes(), WRITTEN), Parsed::default(), "{path}");
     }
@@ -108,6 +120,21 @@ fn an_outcome_that_cannot_be_used_is_a_warning() {
     for ms in ["-1", "\"soon\"", "true", "\"NaN\""] {
         let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","ms":{ms}}}"#);
         assert!(matches!(warn(&line), OutcomeWarning::Bad { field, .. } if field == "ms"), "{ms}");
+    }
+}
+
+#[test]
+fn a_retry_names_what_it_repeats() {
+    let retry = |again: &str| {
+        let line = format!(r#"{{"msg":{{"id":"b"}},"status":"ok","ms":1,"bytes":1{again}}}"#);
+        let p = json(&line, elapsed());
+        assert_eq!(p.warning, None);
+        p.message.unwrap().retry_of
+    };
+    assert_eq!(retry(r#","again":"a""#).as_deref(), Some("a"));
+    assert_eq!(retry(r#","again":7"#).as_deref(), Some("7"));
+    for none in ["", r#","again":null"#, r#","again":"""#, r#","again":"b""#] {
+        assert_eq!(retry(none), None, "{none}: a first try, or itself");
     }
 }
 
@@ -218,7 +245,12 @@ fn a_regular_expression_names_its_groups() {
     let pattern =
         Regex::new(r"^sent (?P<id>\w+)(?: of (?P<n>\d+))? in (?P<ms>[\d.]+) ms: (?P<s>\w+)")
             .unwrap();
-    let fields = OutcomeFields { id: "id".into(), status: "s".into(), bytes: Some("n".into()) };
+    let fields = OutcomeFields {
+        id: "id".into(),
+        status: "s".into(),
+        bytes: Some("n".into()),
+        retry_of: None,
+    };
     let mut parser = parser(OutcomeFormat::Regex { pattern: Pattern(pattern), fields }, elapsed());
     let p = parser.parse(b"sent m7 of 120 in 1.5 ms: error \xff", WRITTEN);
     let m = p.message.unwrap();

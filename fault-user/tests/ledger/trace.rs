@@ -211,6 +211,7 @@ impl Trace {
             bytes: None,
             timing_given: true,
             resolution: 0,
+            retry_of: None,
         });
         self.messages.last_mut().unwrap()
     }
