@@ -77,7 +77,7 @@ impl Trace {
         Sock { cookie: self.written.len() as u64, app: 0, flow: flow.into(), isn }
     }
 
-    pub fn push(&mut self, s: Sock, ms: f64, what: What) {
+    pub fn push(&mut self, s: Sock, ms: f64, what: What) -> &mut Self {
         self.entries.push(Entry {
             ts: ns(ms),
             cookie: s.cookie,
@@ -93,6 +93,7 @@ impl Trace {
             retrans: 0,
             what,
         });
+        self
     }
 
     /// Another app makes the send calls from here on.
