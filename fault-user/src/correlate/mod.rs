@@ -12,6 +12,7 @@ pub mod names;
 mod report;
 mod runs;
 mod stragglers;
+mod unaccounted;
 mod unlogged;
 mod unsized_messages;
 mod verdict;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::attempts::Attempt;
 use super::cause::{self, Reason};
 use super::unlogged::Group;
-use super::{Facts, Judged, verdict, why};
+use super::{Facts, Judged, unaccounted, verdict, why};
 use crate::ledger::flow::FlowRecord;
 use crate::report::model::SendReport;
 use crate::verdict::{Cause, Confidence, Outcome, Verdict};
@@ -27,7 +27,7 @@ impl Context<'_> {
     pub(super) fn message(&self, j: &Judged, later: &[&Attempt]) -> (SendReport, Option<String>) {
         let message = j.message;
         let judgement = verdict::judge(message.outcome, &j.attempts, later);
-        let gap = self.in_gap(j) || self.may_be_among_the_rest(j);
+        let gap = self.in_gap(j) || self.may_be_among_the_rest(j) || self.unaccounted(j);
         let since = message.timing_given.then_some(message.t0);
         let about = judgement.about.map(|i| &j.attempts[i]);
         let reason = about.map(|a| cause::find(a, since));
@@ -63,6 +63,11 @@ impl Context<'_> {
         let message = j.message;
         let fits = |g: &Group| g.from <= message.t1 && g.written >= message.bytes.unwrap_or(1);
         j.attempts.is_empty() && self.rest.iter().any(fits)
+    }
+
+    /// Whether a message that seems to have sent nothing may be bytes that no call on record wrote.
+    fn unaccounted(&self, j: &Judged) -> bool {
+        j.attempts.is_empty() && unaccounted::left(self.flows, self.mine, j.message)
     }
 
     /// Times and counts over all attempts of a message.
@@ -133,6 +138,12 @@ impl Context<'_> {
                 return format!(
                     "no send was found in its time, and others are unclaimed: does the app buffer \
                      its output? {said}"
+                );
+            }
+            if self.unaccounted(j) {
+                return format!(
+                    "no send was found in its time, but bytes left that no call on record wrote (a blind spot of \
+                     the evidence); {said}"
                 );
             }
             return format!("no byte of it was ever handed to a socket; {said}");
