@@ -9,7 +9,7 @@ use aya::programs::{
 };
 use fault_common::table::MarkerSet;
 
-use super::btf::has_tracepoint;
+use super::btf::{has_function, has_tracepoint};
 use super::error::KernelError;
 use super::hooks::Network;
 use super::load::{HELLO_PROGRAMS, load_packet_programs, packet_programs, typed};
@@ -165,6 +165,8 @@ impl Kernel {
                 Ok(()) => {
                     self.tier = Some(tier);
                     self.place_sends(tier)?;
+                    // sendfile and splice had a way of their own to TCP until Linux 6.5 (dc97391e6610).
+                    self.sendpage = tier != Tier::SysExit && has_function("tcp_sendpage")?;
                     return Ok(tier);
                 }
                 // Not even EPERM ends the search: some kernels refuse function tracing alone.

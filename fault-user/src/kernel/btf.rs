@@ -2,7 +2,7 @@
 //!
 //! aya-ebpf has no CO-RE, so the programs read fields at offsets that are set before loading.
 
-use libbpf_rs::btf::types::{Composite, MemberAttr, Typedef};
+use libbpf_rs::btf::types::{Composite, Func, MemberAttr, Typedef};
 use libbpf_rs::btf::{Btf, BtfType};
 
 use super::error::KernelError;
@@ -59,6 +59,15 @@ pub fn has_tracepoint(name: &str) -> Result<bool, KernelError> {
     let btf = Btf::from_vmlinux().map_err(|e| KernelError::NoBtf(Box::new(e)))?;
     // bpf_probe.h: one such type for each.
     Ok(btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
+}
+
+/// Whether this kernel has a function of that name, not inlined.
+///
+/// # Errors
+/// No readable BTF.
+pub fn has_function(name: &str) -> Result<bool, KernelError> {
+    let btf = Btf::from_vmlinux().map_err(|e| KernelError::NoBtf(Box::new(e)))?;
+    Ok(btf.type_by_name::<Func<'_>>(name).is_some())
 }
 
 /// Byte offset of `field`, through anonymous structs and unions.

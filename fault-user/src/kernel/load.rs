@@ -128,6 +128,7 @@ impl Kernel {
             hooks: Hooks::new(setup.hook),
             tier: None,
             placed: false,
+            sendpage: false,
             line: None,
             ring: None,
             bounce: None,

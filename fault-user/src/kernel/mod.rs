@@ -90,7 +90,11 @@ impl Tier {
 impl Kernel {
     /// What the attached evidence of sends cannot see; empty before [`Kernel::attach_evidence`].
     pub fn blind_spots(&self) -> Vec<&'static str> {
-        self.tier.map_or(Vec::new(), |tier| tier.blind_spots(self.placed))
+        let mut spots = self.tier.map_or(Vec::new(), |tier| tier.blind_spots(self.placed));
+        if self.sendpage {
+            spots.push("sendfile and splice are not seen before Linux 6.5");
+        }
+        spots
     }
 }
 
@@ -112,6 +116,8 @@ pub struct Kernel {
     tier: Option<Tier>,
     /// Whether sends tell where their bytes begin.
     placed: bool,
+    /// Whether sendfile and splice go past what is attached.
+    sendpage: bool,
     /// Interface of the delay line, and the program on it.
     line: Option<(u32, SchedClassifierLink)>,
     /// The ring of events, if it was read before [`Kernel::events_to`].

@@ -5,6 +5,7 @@ A message is a line; its id is what stands before the first blank. One JSON line
 
 Arguments: HOST PORT RECEIPTS [OPTION...]
     runs      no lines: which byte was repeated, from where to where
+    records   no lines: TLS records, as record-1 and so on
     fastopen  takes data with the SYN
     answer    after the peer's FIN, `bye` goes back
     slow      reads nothing for the first 2.5 s, into a small buffer
@@ -41,6 +42,24 @@ class Lines:
         pass
 
 
+class Records:
+    def __init__(self, note):
+        self.note, self.at, self.rest, self.count = note, 0, b"", 0
+
+    def take(self, data, got):
+        self.rest += bytes(data[:got])
+        while len(self.rest) >= 5:
+            size = 5 + int.from_bytes(self.rest[3:5], "big")
+            if len(self.rest) < size:
+                break
+            self.count += 1
+            self.note(id=f"record-{self.count}", **{"from": self.at, "to": self.at + size})
+            self.at, self.rest = self.at + size, self.rest[size:]
+
+    def end(self):
+        pass
+
+
 class Runs:
     def __init__(self, note):
         self.note, self.at, self.begun, self.byte = note, 0, 0, b""
@@ -64,7 +83,8 @@ def serve(client, peer, receipts, lock, options):
             receipts.write(json.dumps(what) + "\n")
             receipts.flush()
 
-    reader = (Runs if "runs" in options else Lines)(note)
+    kinds = {"runs": Runs, "records": Records}
+    reader = next((kinds[o] for o in options if o in kinds), Lines)(note)
     if "slow" in options:
         time.sleep(2.5)
     buffer = bytearray(CHUNK)

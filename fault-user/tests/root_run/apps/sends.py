@@ -291,6 +291,25 @@ def bulk(host, port, _names, count, size):
     finish(connection)
 
 
+def ktls(host, port, _names, count, size):
+    """The kernel encrypts: each message becomes a record. Exit code 3: this kernel does not."""
+    connection = connect(host, port)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, 31, b"tls")  # TCP_ULP
+    except FileNotFoundError:
+        print("no tls", file=sys.stderr, flush=True)
+        sys.exit(3)
+    # linux/tls.h: struct tls12_crypto_info_aes_gcm_128 with TLS 1.2, as TLS_TX of SOL_TLS.
+    info = (0x0303).to_bytes(2, sys.byteorder) + (51).to_bytes(2, sys.byteorder)
+    info += b"i" * 8 + b"k" * 16 + b"s" * 4 + bytes(8)
+    connection.setsockopt(282, 1, info)
+    ready()
+    for number in range(1, count + 1):
+        message(connection, f"record-{number}", size)
+    # A FIN without a farewell record is all that the recorder needs.
+    finish(connection)
+
+
 def mptcp(host, port, _names, count, size):
     connection = connect(host, port, IPPROTO_MPTCP)
     ready()
