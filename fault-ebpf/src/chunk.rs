@@ -9,10 +9,11 @@ use crate::classify;
 use crate::maps::{OFF_ITER_COUNT, OFF_MSG_ITER, OFF_SKC_NUM, OFF_WRITE_SEQ, SENDING};
 use crate::memory::read;
 
-/// A thread's send call that is under way.
+/// The send call of a thread that is under way.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Sending {
+    /// 0: none is.
     sk: u64,
     /// What the call had to send at its first chunk, and at its latest.
     size: u64,
@@ -42,8 +43,10 @@ pub fn on_chunk(ctx: &BtfTracePointContext) {
         if call.sk == sk {
             call.several |= (left > call.left) as u32;
             (call.seq, call.left) = (seq, left);
-            return;
+        } else {
+            *call = Sending { sk, size: left, left, start: seq, seq, several: 0, _pad: 0 };
         }
+        return;
     }
     let call = Sending { sk, size: left, left, start: seq, seq, several: 0, _pad: 0 };
     // Without an entry the call is placed by write_seq alone, as on older kernels.
@@ -55,11 +58,14 @@ pub fn on_chunk(ctx: &BtfTracePointContext) {
 #[inline(always)]
 pub fn returned(sk: u64, ret: i32) -> Option<(u32, u32)> {
     let thread = bpf_get_current_pid_tgid();
-    let p = SENDING.get_ptr(thread)?;
-    // SAFETY: a live map value; copied before it is taken out.
-    let call = unsafe { *p };
-    // It was there a moment ago, and is only this thread's.
-    let _ = SENDING.remove(thread);
+    let p = SENDING.get_ptr_mut(thread)?;
+    // SAFETY: a live map value, and only its own thread's calls touch it. It stays for the thread's next call: to take
+    // it out and put it in again would cost more than all the rest.
+    let call = unsafe {
+        let call = *p;
+        (*p).sk = 0;
+        call
+    };
     if call.sk != sk || ret <= 0 {
         return None;
     }

@@ -208,8 +208,7 @@ pub static TUPLES: HashMap<Tuple, u64> = HashMap::with_max_entries(65_536, 0);
 /// Cookies of flowfault's own raw sockets, whose packets are nobody's. Written by the controller.
 #[map]
 pub static EXEMPT: HashMap<u64, u32> = HashMap::with_max_entries(MAX_EXEMPT, 0);
-/// Thread (tgid << 32 | tid) -> its send call that is under way. The oldest give way, for a thread may be killed in
-/// the middle of one.
+/// Thread (tgid << 32 | tid) -> its send call that is under way, if one is. The oldest give way.
 #[map]
 pub static SENDING: LruHashMap<u64, Sending> = LruHashMap::with_max_entries(8192, 0);
 /// Next free slot.

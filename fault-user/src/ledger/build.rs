@@ -44,20 +44,23 @@ fn base(list: &[Entry]) -> u32 {
     if let Some(seq) = syn {
         return seq;
     }
-    // Open before the run: the lowest byte that anything on record touches.
-    let first_send = list.iter().find_map(|e| match e.what {
+    // Open before the run: the lowest byte that anything on record touches. Which number is lower says its distance from
+    // those around it in time; over all of a long run they may have wrapped.
+    let mut marks = list.iter().filter_map(|e| match e.what {
         What::Send { ret, end_seq, start_seq, .. } if ret > 0 => {
             Some(start_seq.unwrap_or_else(|| end_seq.wrapping_sub(ret as u32)))
         }
-        _ => None,
-    });
-    let sent = list.iter().filter_map(|e| match e.what {
         What::Tx(p) if p.len > 0 => Some(p.seq),
         _ => None,
     });
-    let mut marks = first_send.into_iter().chain(sent);
     let Some(first) = marks.next() else { return 0 };
-    marks.fold(first, |low, seq| if (seq.wrapping_sub(low) as i32) < 0 { seq } else { low })
+    let mut seq = Unwrapper::new(first);
+    let lowest = marks.fold(0, |low: i64, mark| {
+        let at = seq.offset(mark);
+        seq.advance(at);
+        low.min(at)
+    });
+    first.wrapping_add(lowest as u32)
 }
 
 fn one(list: &[Entry]) -> FlowRecord {
@@ -122,38 +125,36 @@ fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
         let What::Send { ret, end_seq, start_seq, layered, sender } = e.what else {
             continue;
         };
-        let (ts, tid) = (e.ts, e.tid);
-        if ret <= 0 {
-            let error = (ret < 0).then(|| -ret);
-            sends.push(SendCall {
-                ts,
-                tid,
-                range: end..end,
-                written: 0,
-                exact: true,
-                sender,
-                error,
-            });
-            continue;
+        let error = (ret < 0).then(|| -ret);
+        let (ts, tid, written) = (e.ts, e.tid, ret.max(0) as u64);
+        let mut range = end..end;
+        if ret > 0 {
+            let stop = seq.offset(end_seq);
+            let len = length(ret, end_seq, start_seq);
+            range = match len {
+                Some(len) => stop - len..stop,
+                // What was written is shorter than what it became: it begins where the one before ended.
+                None if layered => end.min(stop)..stop,
+                None => stop - i64::from(ret)..stop,
+            };
+            if len.is_none() && !layered {
+                unplaced.push(sends.len());
+            }
+            seq.advance(stop);
+            end = end.max(stop);
         }
-        let stop = seq.offset(end_seq);
-        let start = match start_seq {
-            Some(start) => stop - i64::from(end_seq.wrapping_sub(start)),
-            // What was written is shorter than what it became: it begins where the one before ended.
-            None if layered => end.min(stop),
-            None => stop - i64::from(ret),
-        };
-        if start_seq.is_none() && !layered {
-            unplaced.push(sends.len());
-        }
-        seq.advance(stop);
-        end = end.max(stop);
-        let exact = stop - start == i64::from(ret);
-        let (range, written) = (start..stop, ret as u64);
-        sends.push(SendCall { ts, tid, range, written, exact, sender, error: None });
+        let exact = range.end - range.start == written as i64;
+        sends.push(SendCall { ts, tid, range, written, exact, sender, error });
     }
     interleaved::settle(&mut sends, unplaced);
     sends
+}
+
+/// From the first to the last byte of a send, others' in between included; `None`: nobody has told. What went with the SYN
+/// (TCP Fast Open) was taken before the place was looked at: too short is no answer either.
+fn length(ret: i32, end_seq: u32, start_seq: Option<u32>) -> Option<i64> {
+    let len = i64::from(end_seq.wrapping_sub(start_seq?));
+    (len >= i64::from(ret)).then_some(len)
 }
 
 fn empty(list: &[Entry]) -> FlowRecord {

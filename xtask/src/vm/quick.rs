@@ -49,11 +49,11 @@ const TESTS: [&str; 37] = [
     "netem::shares_agree_with_netem",
     "netem::times_agree_with_netem",
     // Where sends stand in their streams, which each tier learns in another way.
-    "sends::every_call_that_sends_stands_where_the_server_found_it",
-    "sends::small_sends_of_four_threads_on_one_socket",
-    "sends::sends_by_io_uring",
-    "sends::kernel_tls_is_known_by_its_records",
-    "sends::multipath_tcp_is_refused",
+    "sends::calls::every_call_that_sends_stands_where_the_server_found_it",
+    "sends::threads::small_sends_of_four_threads_on_one_socket",
+    "sends::calls::sends_by_io_uring",
+    "sends::calls::kernel_tls_is_known_by_its_records",
+    "sends::calls::multipath_tcp_is_refused",
 ];
 
 /// Arguments that make libtest run these and no others.

@@ -53,13 +53,6 @@ impl Netns {
         run("ip", &["-n", &self.name, "-o", "link"])
     }
 
-    /// Writes a value below /proc/sys, which is this namespace's for whoever opens it from within.
-    pub fn sysctl(&self, path: &str, value: &str) {
-        let path = format!("/proc/sys/{path}");
-        self.within(|| std::fs::write(&path, value))
-            .unwrap_or_else(|e| panic!("cannot set {path} to {value}: {e}"));
-    }
-
     /// `ip` in here.
     pub fn ip(&self, args: &str) {
         let args: Vec<&str> = ["-n", &self.name].into_iter().chain(args.split(' ')).collect();
