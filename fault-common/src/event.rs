@@ -17,7 +17,9 @@ pub const KIND_CLOSED: u8 = 4;
 pub const KIND_TX: u8 = 5;
 /// A packet for a known socket at TC ingress.
 pub const KIND_RX: u8 = 6;
-/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes).
+/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes). With the flag
+/// [`SEND_PLACED`] the end of its own bytes, and `ack` = where they begin. `aux` = 1 + the app that called, if it is
+/// not the socket's own.
 pub const KIND_SEND: u8 = 7;
 /// An `opened_after` text was seen inside the app's write; `aux` = selector.
 pub const KIND_MARKER: u8 = 8;
@@ -29,6 +31,13 @@ pub const KIND_OVERFLOW: u8 = 9;
 pub const KIND_FOUND: u8 = 10;
 /// What a socket said first has given it its flow. `len` = nth of the flow's selector.
 pub const KIND_NAMED: u8 = 11;
+/// An app sent over an MPTCP socket (`lport`) that has a known socket below it. Of no socket: `cookie` is 0.
+pub const KIND_MULTIPATH: u8 = 12;
+
+/// TCP told under its lock where the call's bytes stand.
+pub const SEND_PLACED: u8 = 1;
+/// Something between the app and TCP changes what is sent, as kTLS does (an upper layer protocol).
+pub const SEND_LAYERED: u8 = 2;
 
 /// The packet went on untouched.
 pub const VERDICT_PASS: u8 = 0;
@@ -131,6 +140,7 @@ pub enum Kind {
     Overflow,
     Found,
     Named,
+    Multipath,
 }
 
 impl Kind {
@@ -148,6 +158,7 @@ impl Kind {
             KIND_OVERFLOW => Self::Overflow,
             KIND_FOUND => Self::Found,
             KIND_NAMED => Self::Named,
+            KIND_MULTIPATH => Self::Multipath,
             _ => return None,
         })
     }

@@ -12,6 +12,7 @@
 mod atomic;
 mod capture;
 mod children;
+mod chunk;
 mod classify;
 mod condition;
 mod ctx;
@@ -199,6 +200,12 @@ pub fn child_exited(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn send_length(ctx: BtfTracePointContext) -> i32 {
     send::on_sock_send_length(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "tcp_sendmsg_locked")]
+pub fn send_chunk(ctx: BtfTracePointContext) -> i32 {
+    chunk::on_chunk(&ctx);
     0
 }
 

@@ -14,6 +14,8 @@ use fault_common::table::{
     Selector, SelectorState, SocketEntry, Tuple,
 };
 
+use crate::chunk::Sending;
+
 // Load-time values. Each has an initial value of its own: equal constants are merged in
 // .rodata, so overriding one would change the other (measured; a test overrides each).
 
@@ -111,6 +113,16 @@ pub static OFF_BYTES_RECEIVED: Global<u32> = Global::new(0xfa02_0014);
 pub static OFF_RCV_NXT: Global<u32> = Global::new(0xfa02_0015);
 #[unsafe(no_mangle)]
 pub static OFF_SKC_STATE: Global<u32> = Global::new(0xfa02_0016);
+#[unsafe(no_mangle)]
+pub static OFF_MSG_ITER: Global<u32> = Global::new(0xfa02_0017);
+#[unsafe(no_mangle)]
+pub static OFF_ITER_COUNT: Global<u32> = Global::new(0xfa02_0018);
+#[unsafe(no_mangle)]
+pub static OFF_REGS_FD_OUT: Global<u32> = Global::new(0xfa02_0019);
+#[unsafe(no_mangle)]
+pub static OFF_SK_PROTOCOL: Global<u32> = Global::new(0xfa02_001a);
+#[unsafe(no_mangle)]
+pub static OFF_ULP_OPS: Global<u32> = Global::new(0xfa02_001b);
 
 /// [0] epoch (0: nothing armed), [1] lease: until when (CLOCK_MONOTONIC ns) faults act,
 /// [2] interface of the delay line (0: there is none), [3] bytes that it may hold (fq).
@@ -214,6 +226,9 @@ pub static TUPLES: HashMap<Tuple, u64> = HashMap::with_max_entries(65_536, 0);
 /// Cookies of flowfault's own raw sockets, whose packets are nobody's. Written by the controller.
 #[map]
 pub static EXEMPT: HashMap<u64, u32> = HashMap::with_max_entries(MAX_EXEMPT, 0);
+/// Thread (tgid << 32 | tid) -> its send call that is under way, if one is. The oldest give way.
+#[map]
+pub static SENDING: LruHashMap<u64, Sending> = LruHashMap::with_max_entries(8192, 0);
 /// Next free slot.
 #[map]
 pub static SLOT_NEXT: Array<u64> = Array::with_max_entries(1, 0);

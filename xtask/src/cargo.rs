@@ -45,6 +45,16 @@ pub fn messenger(release: bool) -> Result<PathBuf> {
     Ok(profile_dir(release)?.join("examples/messenger"))
 }
 
+/// The programs that only tests need, beside the messenger.
+pub const TEST_EXAMPLES: [&str; 2] = ["tracing_sender", "uring_sender"];
+
+/// The built examples that tests start.
+pub fn examples() -> Result<Vec<PathBuf>> {
+    let messenger = messenger(false)?;
+    let beside = TEST_EXAMPLES.map(|name| messenger.with_file_name(name));
+    Ok(std::iter::once(messenger).chain(beside).collect())
+}
+
 /// The built benchmarks; they measure builds with optimizations.
 pub fn bench() -> Result<PathBuf> {
     Ok(profile_dir(true)?.join("fault-bench"))

@@ -32,7 +32,7 @@ pub fn command(args: &Args) -> Result<()> {
     if !args.unit {
         setup::ensure_programs()?;
     }
-    build::command(&build::Args::default())?;
+    build::for_tests()?;
     let names = targets(&cargo::root()?.join("fault-user/tests"))?;
     let (root, plain): (Vec<_>, Vec<_>) =
         names.into_iter().partition(|name| name.starts_with(PRIVILEGED));

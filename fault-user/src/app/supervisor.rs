@@ -318,7 +318,9 @@ impl Managed {
         let source = self.spec.outcomes.as_ref().map(|o| &o.from);
         if let Some(OutcomeSource::File(path)) = source {
             let (tx, rx) = mpsc::unbounded_channel();
-            tokio::spawn(tail::follow(app, path.clone(), events.clone(), rx));
+            // Before the app starts, so that all it writes comes after what is there.
+            let tail = tail::Tail::new(path.clone());
+            tokio::spawn(tail::follow(app, tail, events.clone(), rx));
             self.flushes.push(tx);
         }
         Ok(())

@@ -30,6 +30,10 @@ pub(super) enum Fate {
 pub(super) struct Attempt<'a> {
     pub flow: &'a FlowRecord,
     pub range: Range<i64>,
+    /// Bytes written into that range.
+    pub written: u64,
+    /// Whether nobody else's bytes are in it.
+    pub exact: bool,
     /// Whether all of the message was written.
     pub complete: bool,
     /// errno of the call that cut it off.
@@ -64,13 +68,16 @@ impl<'a> Attempt<'a> {
     ) -> Self {
         let calls: Vec<_> = claim.sends.iter().map(|&s| &flow.sends[s]).collect();
         let wrote: Vec<_> = calls.iter().filter(|c| !c.is_empty()).collect();
-        let range = match (wrote.first(), wrote.last()) {
-            (Some(first), Some(last)) => first.range.start..last.range.end,
-            _ => calls[0].range.clone(),
+        let start = wrote.iter().map(|c| c.range.start).min();
+        let range = match start.zip(wrote.iter().map(|c| c.range.end).max()) {
+            Some((start, end)) => start..end,
+            None => calls[0].range.clone(),
         };
         let times = calls.iter().map(|c| c.ts).collect();
         let errno = calls.last().and_then(|c| c.error);
         let mut attempt = Self::new(flow, range, times, facts.end);
+        attempt.written = wrote.iter().map(|c| c.len()).sum();
+        attempt.exact = calls.iter().all(|c| c.exact);
         (attempt.complete, attempt.errno) = (claim.complete, errno);
         attempt.judge(since, facts);
         attempt
@@ -80,6 +87,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn of_group(flow: &'a FlowRecord, group: &Group, facts: &Facts) -> Self {
         let times = vec![group.from, group.to];
         let mut attempt = Self::new(flow, group.range.clone(), times, facts.end);
+        (attempt.written, attempt.exact) = (group.written, group.exact);
         attempt.judge(None, facts);
         attempt
     }
@@ -91,6 +99,8 @@ impl<'a> Attempt<'a> {
         let first_tx = flow.copies_of(&range).map(|c| c.ts).next();
         let mut attempt = Self {
             flow,
+            written: 0,
+            exact: true,
             complete: true,
             errno: None,
             begun: first_tx.map_or(called, |tx| tx.min(called)),
@@ -189,11 +199,6 @@ impl<'a> Attempt<'a> {
     pub(super) fn unsent(&self) -> Vec<Range<i64>> {
         let missing = self.range.start.max(self.flow.una().min(self.range.end))..self.range.end;
         self.flow.passed(&missing).gaps(&missing)
-    }
-
-    /// Bytes written.
-    pub(super) fn bytes(&self) -> u64 {
-        (self.range.end - self.range.start).max(0) as u64
     }
 
     /// Whether what it rests on was on record all the time.

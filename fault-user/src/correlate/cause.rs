@@ -92,14 +92,16 @@ fn touched_ack(attempt: &Attempt) -> Option<u32> {
 }
 
 /// Its send calls returned late, and there was something to wait for: bytes ahead of it that
-/// were not acknowledged yet.
+/// were not acknowledged yet, or its own, the first of which had left long before.
 fn blocked(attempt: &Attempt, since: Option<u64>) -> bool {
     let ahead = |at: u64| attempt.flow.una_at(at) < attempt.range.start;
     let at_first = match (since, attempt.calls.first()) {
         (Some(t0), Some(&call)) => call.saturating_sub(t0) >= BLOCKED && ahead(t0),
         _ => false,
     };
-    at_first || attempt.calls.windows(2).any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
+    let on_its_own =
+        attempt.calls.first().is_some_and(|c| c.saturating_sub(attempt.begun) >= BLOCKED);
+    at_first || on_its_own || attempt.calls.windows(2).any(|w| w[1].saturating_sub(w[0]) >= BLOCKED)
 }
 
 /// A lost packet that would have acknowledged it, after all of it had got through.

@@ -6,12 +6,14 @@
 
 mod attempts;
 mod cause;
+mod hands;
 mod messages;
 pub mod names;
 mod report;
 mod runs;
 mod settle;
 mod stragglers;
+mod unaccounted;
 mod unlogged;
 mod unsized_messages;
 mod verdict;
@@ -101,6 +103,7 @@ struct Judged<'a> {
 /// Gives every message and every unclaimed send its verdict.
 pub fn correlate(flows: &[FlowRecord], messages: &[AppMessage], facts: &Facts) -> Correlation {
     let sockets = names::sockets(flows, &facts.names);
+    let flows = &*hands::by_sender(flows);
     let mut sends = Vec::new();
     let mut warnings = Vec::new();
     let mut apps: Vec<u32> = flows.iter().map(|f| f.app).collect();
@@ -144,11 +147,24 @@ fn judged<'a>(
     messages.iter().zip(claimed).map(one).collect()
 }
 
-/// Positions of the messages of each id, in order.
+/// Positions of the messages of each id, and of those that repeat them under another, in order.
 fn by_id<'j>(judged: &'j [Judged<'_>]) -> BTreeMap<&'j str, Vec<usize>> {
+    let repeats: BTreeMap<&str, &str> = judged
+        .iter()
+        .filter_map(|j| Some((j.message.id.as_str(), j.message.retry_of.as_deref()?)))
+        .collect();
     let mut lines: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (i, j) in judged.iter().enumerate() {
-        lines.entry(j.message.id.as_str()).or_default().push(i);
+        let mut id = j.message.id.as_str();
+        // As often as there are links: an app may say that two repeat each other.
+        for _ in 0..=repeats.len() {
+            let tries = lines.entry(id).or_default();
+            if tries.last() != Some(&i) {
+                tries.push(i);
+            }
+            let Some(of) = repeats.get(id) else { break };
+            id = of;
+        }
     }
     lines
 }

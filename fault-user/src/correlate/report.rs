@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::attempts::Attempt;
 use super::cause::{self, Reason};
 use super::unlogged::Group;
-use super::{Facts, Judged, verdict, why};
+use super::{Facts, Judged, unaccounted, verdict, why};
 use crate::ledger::flow::FlowRecord;
 use crate::report::model::SendReport;
 use crate::verdict::{Cause, Confidence, Outcome, Verdict};
@@ -28,7 +28,7 @@ impl Context<'_> {
     pub(super) fn message(&self, j: &Judged, later: &[&Attempt]) -> (SendReport, Option<String>) {
         let message = j.message;
         let judgement = verdict::judge(message.outcome, &j.attempts, later);
-        let gap = self.in_gap(j) || self.may_be_among_the_rest(j);
+        let gap = self.in_gap(j) || self.may_be_among_the_rest(j) || self.unaccounted(j);
         let since = message.timing_given.then_some(message.t0);
         let about = judgement.about.map(|i| &j.attempts[i]);
         let reason = about.map(|a| cause::find(a, since));
@@ -40,7 +40,8 @@ impl Context<'_> {
             _ if gap => Verdict::Unknown,
             _ => judgement.verdict,
         };
-        send.confidence = match (gap, j.shared) {
+        let shared = j.shared || !j.attempts.iter().all(|a| a.exact);
+        send.confidence = match (gap, shared) {
             (true, _) => Confidence::Gap,
             (false, true) => Confidence::Overlap,
             (false, false) => Confidence::Exact,
@@ -61,10 +62,14 @@ impl Context<'_> {
     /// claims: its line came long after it, from a buffer. Then nothing is proven.
     fn may_be_among_the_rest(&self, j: &Judged) -> bool {
         let message = j.message;
-        let size = |g: &Group| (g.range.end - g.range.start) as u64;
-        let fits = |g: &Group| g.from <= message.t1 && size(g) >= message.bytes.unwrap_or(1);
+        let fits = |g: &Group| g.from <= message.t1 && g.written >= message.bytes.unwrap_or(1);
         let before = self.let_go > 0 && self.let_go >= message.bytes.unwrap_or(1);
         j.attempts.is_empty() && (before || self.rest.iter().any(fits))
+    }
+
+    /// Whether a message that seems to have sent nothing may be bytes that no call on record wrote.
+    fn unaccounted(&self, j: &Judged) -> bool {
+        j.attempts.is_empty() && unaccounted::left(self.mine, j.message)
     }
 
     /// Times and counts over all attempts of a message.
@@ -87,6 +92,8 @@ impl Context<'_> {
         let mut send = self.common(attempt.flow.app, Some(attempt), Some(reason));
         if attempt.in_gap(attempt.begun, &self.facts.gaps) {
             send.confidence = Confidence::Gap;
+        } else if !attempt.exact {
+            send.confidence = Confidence::Overlap;
         }
         let text = why::attempt(attempt, reason, &self.facts.names, self.facts.end);
         send.why = format!("no outcome line is about it: {text}");
@@ -109,7 +116,7 @@ impl Context<'_> {
             confidence: Confidence::Exact,
             started_ms: ends.map_or(0.0, |(from, _)| self.ms(from)),
             finished_ms: ends.map_or(0.0, |(_, to)| self.ms(to)),
-            bytes: first.map_or(0, Attempt::bytes),
+            bytes: first.map_or(0, |a| a.written),
             stream: stream.map(|a| [a.range.start as u64, a.range.end as u64]),
             first_sent_ms: first.and_then(|a| a.first_tx).map(|t| self.ms(t)),
             acked_ms: first.and_then(|a| a.acked).map(|t| self.ms(t)),
@@ -133,6 +140,12 @@ impl Context<'_> {
                 return format!(
                     "no send was found in its time, and others are unclaimed: does the app buffer \
                      its output? {said}"
+                );
+            }
+            if self.unaccounted(j) {
+                return format!(
+                    "no send was found in its time, but bytes left that no call on record wrote (a blind spot of \
+                     the evidence); {said}"
                 );
             }
             return format!("no byte of it was ever handed to a socket; {said}");

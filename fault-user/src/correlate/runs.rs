@@ -71,7 +71,11 @@ pub(super) fn contiguous(sends: &[SendCall], candidates: &[usize]) -> Vec<Vec<us
     let mut parts: Vec<Vec<usize>> = Vec::new();
     for &s in candidates.iter().filter(|&&s| !sends[s].is_empty()) {
         let joins = |part: &Vec<usize>| {
-            part.last().is_some_and(|&p| sends[p].range.end == sends[s].range.start)
+            part.last().is_some_and(|&p| {
+                let (before, after) = (&sends[p], &sends[s]);
+                // Of calls that share a range nobody knows what lies between them.
+                before.range.end == after.range.start || before.range == after.range
+            })
         };
         match parts.last_mut().filter(|p| joins(p)) {
             Some(part) => part.push(s),

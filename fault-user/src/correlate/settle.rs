@@ -12,6 +12,7 @@ mod stretch;
 use std::collections::BTreeMap;
 
 use super::Facts;
+use super::hands::{self, Hand};
 use super::messages::Background;
 use super::names;
 use super::stragglers::REACH;
@@ -119,12 +120,19 @@ impl Settler {
 
     /// Judges what is known for good (without a cut: everything), and takes it out of the records.
     pub(crate) fn settle(&mut self, sockets: &mut Sockets, cut: Option<Cut>, sink: Sink<'_>) {
+        for user in sockets.iter().flat_map(|s| hands::users(s.flow())) {
+            self.apps.entry(user).or_default();
+        }
         let mut apps = std::mem::take(&mut self.apps);
         for (&number, app) in &mut apps {
-            let mut mine: Vec<&FlowRecord> =
-                sockets.iter().map(|s| s.flow()).filter(|f| f.app == number).collect();
-            mine.sort_by_key(|f| (f.opened.unwrap_or(f.first_seen), f.cookie));
-            let keep: Vec<(u64, Keep)> = app.settle(self, &mine, cut, sink);
+            let hands = sockets.iter().filter_map(|s| Hand::of(s.flow(), number));
+            let mut hands: Vec<Hand<'_>> = hands.collect();
+            hands.sort_by_key(|h| (h.flow.opened.unwrap_or(h.flow.first_seen), h.flow.cookie));
+            let mine: Vec<&FlowRecord> = hands.iter().map(|h| &*h.flow).collect();
+            let keep = app.settle(self, &mine, cut, sink);
+            let whole =
+                |((cookie, keep), hand): ((u64, Keep), &Hand<'_>)| (cookie, hand.keep(keep));
+            let keep: Vec<(u64, Keep)> = keep.into_iter().zip(&hands).map(whole).collect();
             for (cookie, keep) in keep {
                 if let Some(socket) = sockets.get_mut(cookie) {
                     socket.forget(&keep);

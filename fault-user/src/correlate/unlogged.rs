@@ -15,6 +15,10 @@ pub(super) struct Group {
     /// Position in the list of the app's flows.
     pub flow: usize,
     pub range: Range<i64>,
+    /// Bytes written into it.
+    pub written: u64,
+    /// Whether nobody else's bytes are in it.
+    pub exact: bool,
     /// Return of the first and of the last call.
     pub from: u64,
     pub to: u64,
@@ -33,13 +37,20 @@ pub(super) fn groups(flows: &[&FlowRecord], claimed: &[Claimed]) -> Vec<Group> {
                 continue;
             }
             let joins = |g: &&mut Group| {
-                g.flow == flow && g.range.end == call.range.start && call.ts <= g.to + TOGETHER
+                let next = g.range.end == call.range.start || g.range == call.range;
+                g.flow == flow && next && call.ts <= g.to + TOGETHER
             };
             match groups.last_mut().filter(joins) {
-                Some(g) => (g.range.end, g.to, g.calls.1) = (call.range.end, call.ts, s),
+                Some(g) => {
+                    (g.range.end, g.to, g.calls.1) = (call.range.end, call.ts, s);
+                    g.written += call.len();
+                    g.exact &= call.exact;
+                }
                 None => groups.push(Group {
                     flow,
                     range: call.range.clone(),
+                    written: call.len(),
+                    exact: call.exact,
                     from: call.ts,
                     to: call.ts,
                     calls: (s, s),

@@ -28,7 +28,7 @@ pub(super) fn said(message: &AppMessage) -> String {
 }
 
 fn cut_off(a: &Attempt) -> String {
-    let wrote = match a.bytes() {
+    let wrote = match a.written {
         0 => "no byte of it was written".to_owned(),
         n => format!("only {n} bytes of it were written"),
     };

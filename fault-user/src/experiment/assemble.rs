@@ -196,7 +196,7 @@ fn kernel_release() -> String {
 }
 
 fn blind_spots(stage: &Stage, flows: &[FlowRecord]) -> Vec<String> {
-    let mut spots: Vec<_> = stage.tier.blind_spots().iter().map(|s| (*s).to_owned()).collect();
+    let mut spots: Vec<_> = stage.kernel.blind_spots().into_iter().map(str::to_owned).collect();
     let unplaced = flows.iter().filter(|f| f.proto != UDP && f.found.is_some_and(|f| !f.placed));
     let count = unplaced.count();
     if count > 0 {

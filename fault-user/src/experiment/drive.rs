@@ -92,7 +92,7 @@ fn lines(stage: &mut Stage, state: &mut State<'_>) {
 
 /// Takes in the lines written until now: a line comes before the connection that it announces,
 /// whichever reader was faster. An app that never stops writing is not waited for long.
-async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
+pub async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
     let mut read = std::pin::pin!(stage.supervisor.caught_up());
     let mut enough = std::pin::pin!(tokio::time::sleep(CATCH_UP));
     loop {
@@ -109,6 +109,7 @@ async fn catch_up(stage: &mut Stage, state: &mut State<'_>) {
 
 /// Takes it in.
 pub fn take(input: Input, stage: &mut Stage, state: &mut State<'_>) {
+    state.read_clock();
     match input {
         Input::App(event) => state.app_event(event, stage),
         Input::Events(batch) => state.batch(&batch, stage),

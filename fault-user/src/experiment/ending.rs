@@ -25,6 +25,8 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
         drive::take(input, stage, state);
         drive::tend(stage, state);
     }
+    // What an app that goes on has written until now; those that ended have been read.
+    drive::catch_up(stage, state).await;
     finish_line(stage, state);
     stage.kernel.detach_interfaces();
     // What runs on without the run would go on telling, and be counted, when nobody reads any more.

@@ -118,6 +118,8 @@ pub struct State<'a> {
     /// Writes that were too long to be read whole: how many, and bytes of the longest.
     cut: BTreeMap<(usize, Stream), (u64, u64)>,
     parsers: HashMap<usize, OutcomeParser>,
+    /// Of the wall clock; the parsers have it, too.
+    clock: clock::History,
     /// By app: whether its lines come one by one.
     blocks: BTreeMap<usize, Blocks>,
     news: Vec<News>,
@@ -149,6 +151,7 @@ impl<'a> State<'a> {
             late: Late::all(scenario, &stage.plan),
             cut: BTreeMap::new(),
             parsers: HashMap::new(),
+            clock: clock::History::new(clock::reading()),
             blocks: BTreeMap::new(),
             news: Vec::new(),
         }
@@ -180,9 +183,20 @@ impl<'a> State<'a> {
         state.asked_to_end = false;
         state.signals.clear();
         if let Some(outcomes) = &self.scenario.apps[app].outcomes {
-            let offset = clock::realtime_offset_ns();
-            let parser = OutcomeParser::new(app as u32, outcomes, now, offset);
+            let parser = OutcomeParser::new(app as u32, outcomes, now, self.clock.clone());
             self.parsers.entry(app).or_insert(parser);
+        }
+    }
+
+    /// Reads the clocks, and tells if somebody has set the wall clock since it did so last.
+    pub fn read_clock(&mut self) {
+        let now = clock::reading();
+        self.parsers.values_mut().for_each(|p| p.read_clock(now));
+        if let Some(by) = self.clock.read(now) {
+            self.warnings.push(format!(
+                "the wall clock was set by {:+.3} s in mid-run: stamps of apps before and after that were taken as such",
+                by as f64 / 1e9
+            ));
         }
     }
 
@@ -323,6 +337,8 @@ impl<'a> State<'a> {
         actions::event(stage, self, &entry);
         if let What::Overflow { .. } = entry.what {
             self.overflow(entry.flow.unwrap_or(NO_FLOW));
+        } else if entry.what == What::Multipath {
+            self.multipath(&entry);
         } else if let Some(flow) =
             entry.flow.map(|f| f as usize).filter(|f| *f < self.appeared.len())
         {
@@ -404,6 +420,25 @@ impl<'a> State<'a> {
             "flow `{}` matches more than max_flows = {} sockets: narrow it (nth, opened_after, \
              local), or raise max_flows",
             flow.name, flow.max_flows
+        );
+        if !self.failures.contains(&why) {
+            self.fail(why);
+        }
+    }
+
+    /// MPTCP numbers its bytes anew and spreads them over connections: of a send nothing can be said. Where nothing is
+    /// said of sends, and no fault is near, it is nobody's business.
+    fn multipath(&mut self, entry: &Entry) {
+        let Some(app) = self.scenario.apps.get(entry.app as usize) else { return };
+        let below = |s: &&Socket| s.local.is_some_and(|l| l.port() == entry.lport);
+        let flow = self.sockets.values().filter(below).find_map(|s| s.flow);
+        if flow.is_none() && app.outcomes.is_none() {
+            return;
+        }
+        let why = format!(
+            "app {} sends over MPTCP (local port {}), whose sends cannot be followed: switch it off for the run \
+             (sysctl net.mptcp.enabled=0; for programs in Go GODEBUG=multipathtcp=0)",
+            app.name, entry.lport
         );
         if !self.failures.contains(&why) {
             self.fail(why);

@@ -9,6 +9,7 @@ use aya::programs::{
 };
 use fault_common::table::MarkerSet;
 
+use super::btf::{has_function, has_tracepoint};
 use super::error::KernelError;
 use super::hooks::Network;
 use super::load::{
@@ -166,6 +167,9 @@ impl Kernel {
             match self.try_evidence(tier) {
                 Ok(()) => {
                     self.tier = Some(tier);
+                    self.place_sends(tier)?;
+                    // sendfile and splice had a way of their own to TCP until Linux 6.5 (dc97391e6610).
+                    self.sendpage = tier != Tier::SysExit && has_function("tcp_sendpage")?;
                     return Ok(tier);
                 }
                 // Not even EPERM ends the search: some kernels refuse function tracing alone.
@@ -173,6 +177,22 @@ impl Kernel {
             }
         }
         Err(KernelError::Program { program: "send evidence".into(), reason: reasons.join("; ") })
+    }
+
+    /// Attaches what tells where the bytes of each call stand, to the tiers that see every call return: a call
+    /// that is never seen to return would leave its beginning to the thread's next one.
+    fn place_sends(&mut self, tier: Tier) -> Result<(), KernelError> {
+        const TRACEPOINT: &str = "tcp_sendmsg_locked";
+        let (Some(btf), false) = (&self.btf, tier == Tier::SysExit) else { return Ok(()) };
+        if !has_tracepoint(TRACEPOINT)? {
+            return Ok(());
+        }
+        let name = "send_chunk";
+        let program: &mut BtfTracePoint = typed(&mut self.ebpf, name)?;
+        program.load(TRACEPOINT, btf).map_err(|e| KernelError::program(name, &e))?;
+        program.attach().map_err(|e| KernelError::program(name, &e))?;
+        self.placed = true;
+        Ok(())
     }
 
     fn try_evidence(&mut self, tier: Tier) -> Result<(), KernelError> {

@@ -2,7 +2,7 @@
 //!
 //! aya-ebpf has no CO-RE, so the programs read fields at offsets that are set before loading.
 
-use libbpf_rs::btf::types::{Composite, MemberAttr};
+use libbpf_rs::btf::types::{Composite, Func, MemberAttr, Typedef};
 use libbpf_rs::btf::{Btf, BtfType};
 
 use super::error::KernelError;
@@ -23,6 +23,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_SOCKET_FILE", "socket", "file"),
     ("OFF_REGS_NR", "pt_regs", "orig_ax"),
     ("OFF_REGS_FD", "pt_regs", "di"),
+    ("OFF_REGS_FD_OUT", "pt_regs", "dx"),
     ("OFF_TASK_PID", "task_struct", "pid"),
     ("OFF_TASK_TGID", "task_struct", "tgid"),
     ("OFF_SND_NXT", "tcp_sock", "snd_nxt"),
@@ -34,6 +35,10 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("OFF_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
     ("OFF_RCV_NXT", "tcp_sock", "rcv_nxt"),
     ("OFF_SKC_STATE", "sock_common", "skc_state"),
+    ("OFF_MSG_ITER", "msghdr", "msg_iter"),
+    ("OFF_ITER_COUNT", "iov_iter", "count"),
+    ("OFF_SK_PROTOCOL", "sock", "sk_protocol"),
+    ("OFF_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
 ];
 
 /// Resolves all of them.
@@ -50,6 +55,25 @@ pub fn offsets() -> Result<Offsets, KernelError> {
         Ok((*global, offset))
     });
     found.collect::<Result<_, _>>().map(Offsets)
+}
+
+/// Whether this kernel has a tracepoint of that name, for programs that know its arguments' types.
+///
+/// # Errors
+/// No readable BTF.
+pub fn has_tracepoint(name: &str) -> Result<bool, KernelError> {
+    let btf = Btf::from_vmlinux().map_err(|e| KernelError::NoBtf(Box::new(e)))?;
+    // bpf_probe.h: one such type for each.
+    Ok(btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some())
+}
+
+/// Whether this kernel has a function of that name, not inlined.
+///
+/// # Errors
+/// No readable BTF.
+pub fn has_function(name: &str) -> Result<bool, KernelError> {
+    let btf = Btf::from_vmlinux().map_err(|e| KernelError::NoBtf(Box::new(e)))?;
+    Ok(btf.type_by_name::<Func<'_>>(name).is_some())
 }
 
 /// Byte offset of `field`, through anonymous structs and unions.

@@ -135,6 +135,8 @@ impl Kernel {
             markers,
             hooks: Hooks::new(setup.hook),
             tier: None,
+            placed: false,
+            sendpage: false,
             line: None,
             ring: None,
             bounce: None,

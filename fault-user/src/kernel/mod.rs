@@ -66,19 +66,35 @@ impl Tier {
         }
     }
 
-    /// What it cannot see.
-    pub fn blind_spots(self) -> &'static [&'static str] {
+    /// What it cannot see. `placed`: the kernel tells where the bytes of each call begin.
+    fn blind_spots(self, placed: bool) -> Vec<&'static str> {
+        let threads = if placed {
+            "a send that waits for room while other threads write to its socket is known by where it began and ended"
+        } else {
+            "sends of several threads on one socket at the same moment are known together, not each"
+        };
         match self {
-            Self::SockSendLength => &[
-                "several threads sending on one socket at the same moment may swap their ranges",
-                "kTLS: ranges count encrypted bytes",
-            ],
-            Self::Fexit => &["kTLS and MPTCP sockets are not seen"],
-            Self::SysExit => &[
-                "io_uring, sendfile and splice are not seen",
-                "several threads sending on one socket at the same moment may swap their ranges",
-            ],
+            Self::SockSendLength => vec![threads, "kTLS: ranges are of encrypted bytes"],
+            Self::Fexit => vec![threads, "kTLS and MPTCP sockets are not seen"],
+            Self::SysExit => {
+                vec![
+                    "io_uring and sendmmsg are not seen",
+                    threads,
+                    "kTLS: ranges are of encrypted bytes",
+                ]
+            }
         }
+    }
+}
+
+impl Kernel {
+    /// What the attached evidence of sends cannot see; empty before [`Kernel::attach_evidence`].
+    pub fn blind_spots(&self) -> Vec<&'static str> {
+        let mut spots = self.tier.map_or(Vec::new(), |tier| tier.blind_spots(self.placed));
+        if self.sendpage {
+            spots.push("sendfile and splice are not seen before Linux 6.5");
+        }
+        spots
     }
 }
 
@@ -100,6 +116,10 @@ pub struct Kernel {
     markers: bool,
     hooks: Hooks,
     tier: Option<Tier>,
+    /// Whether sends tell where their bytes begin.
+    placed: bool,
+    /// Whether sendfile and splice go past what is attached.
+    sendpage: bool,
     /// Interface of the delay line, and the program on it.
     line: Option<(u32, SchedClassifierLink)>,
     /// The ring of events, if it was read before [`Kernel::events_to`].

@@ -31,7 +31,7 @@ impl Sockets {
 
     /// Keeps an event until [`Sockets::advance`].
     pub(crate) fn push(&mut self, entry: Entry) {
-        if !matches!(entry.what, What::Marker { .. } | What::Overflow { .. })
+        if !matches!(entry.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath)
             && let Some(socket) = self.by_cookie.get_mut(&entry.cookie)
         {
             socket.push(entry);

@@ -28,7 +28,17 @@ pub(super) fn sends(
             continue;
         }
         seq.advance(range.end);
-        sends.push(SendCall { ts: e.ts, tid: e.tid, range, error: None });
+        let written = u64::from(packet.len);
+        sends.push(SendCall {
+            ts: e.ts,
+            tid: e.tid,
+            range,
+            written,
+            exact: true,
+            loose: false,
+            sender: None,
+            error: None,
+        });
     }
     sends
 }

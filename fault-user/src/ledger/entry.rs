@@ -82,12 +82,26 @@ pub enum What {
     Tx(Packet),
     /// A packet came for the socket.
     Rx(Packet),
-    /// A send call returned `ret` (bytes or -errno); its last byte ends before `end_seq`.
-    Send { ret: i32, end_seq: u32 },
+    /// A send call returned `ret` (bytes or -errno); its last byte ends at `end_seq`, or before it without
+    /// `start_seq`, which is where TCP put its first.
+    Send {
+        ret: i32,
+        end_seq: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_seq: Option<u32>,
+        /// kTLS or the like: the stream has other bytes than the call.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        layered: bool,
+        /// The app that called, if it is not the one whose socket it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<u32>,
+    },
     /// A text that a selector waits for was written.
     Marker { selector: u32 },
     /// More sockets matched a selector than it allows.
     Overflow { selector: u32 },
+    /// An app sent over an MPTCP socket, of which nothing else is on record.
+    Multipath,
 }
 
 /// Where the stream of a socket stood when it was found.
@@ -257,8 +271,15 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),
-        Kind::Send => What::Send { ret: r.u32(60) as i32, end_seq: r.u32(48) },
+        Kind::Send => What::Send {
+            ret: r.u32(60) as i32,
+            end_seq: r.u32(48),
+            start_seq: (r.u8(26) & event::SEND_PLACED != 0).then(|| r.u32(56)),
+            layered: r.u8(26) & event::SEND_LAYERED != 0,
+            sender: r.u32(68).checked_sub(1),
+        },
         Kind::Marker => What::Marker { selector: r.u32(68) },
+        Kind::Multipath => What::Multipath,
         Kind::Overflow => What::Overflow { selector: r.u32(68) },
     })
 }

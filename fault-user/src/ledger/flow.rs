@@ -43,6 +43,8 @@ pub struct FlowRecord {
     pub closed: Option<u64>,
     /// Send calls in order of their return.
     pub sends: Vec<SendCall>,
+    /// Bytes of send calls that are not in `sends`: another app's, or judged and let go.
+    pub(crate) elsewhere: RangeSet,
     /// Data packets, and any packet that was dropped, in order of time.
     pub tx: Vec<TxCopy>,
     /// Accepted cumulative acknowledgements; both fields rise strictly.
@@ -75,8 +77,16 @@ pub struct SendCall {
     /// When it returned.
     pub ts: u64,
     pub tid: u32,
-    /// The bytes that it put into the stream; empty at the stream's end if it failed.
+    /// Where the bytes are that it put into the stream; empty at the stream's end if it failed.
     pub range: Range<i64>,
+    /// How many bytes the app wrote: as long as the range, if that is exact.
+    pub written: u64,
+    /// Whether no other send's bytes are in the range.
+    pub exact: bool,
+    /// Whether the kernel did not tell where it begins: it may stand further back ([`super::interleaved`]).
+    pub(crate) loose: bool,
+    /// The app that called, if the socket is another's.
+    pub sender: Option<u32>,
     /// errno of a call that failed.
     pub error: Option<i32>,
 }
@@ -84,12 +94,12 @@ pub struct SendCall {
 impl SendCall {
     /// Bytes written.
     pub fn len(&self) -> u64 {
-        self.range.end.saturating_sub(self.range.start).max(0) as u64
+        self.written
     }
 
     /// Whether it wrote nothing.
     pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
+        self.written == 0
     }
 }
 

@@ -8,6 +8,7 @@ use super::datagrams::{self, UDP};
 use super::entry::{Entry, What};
 use super::flow::{FlowRecord, SendCall};
 use super::heads::Head;
+use super::interleaved;
 use super::law::Law;
 use super::replay::Replay;
 use super::stream::{RangeSet, Unwrapper};
@@ -87,6 +88,8 @@ impl Growing {
         let calls = &mut self.replay.flow_mut().sends;
         calls.extend(new);
         calls.sort_by_key(|s| s.ts);
+        // Once more what was settled before: a later one may overlap it.
+        interleaved::settle(calls);
         let known = calls.len();
         calls.extend(ahead);
         let before = (self.flow().tx.len(), self.flow().acks.len());
@@ -106,7 +109,14 @@ impl Growing {
         let una = flow.una();
         let udp = flow.proto == UDP;
         let mut call = keep.sends.iter();
-        flow.sends.retain(|_| call.next().copied().unwrap_or(true));
+        let elsewhere = &mut flow.elsewhere;
+        flow.sends.retain(|s| {
+            let stays = call.next().copied().unwrap_or(true);
+            if !stays {
+                elsewhere.insert(s.range.clone());
+            }
+            stays
+        });
         flow.tx.retain(|c| {
             let pending = if udp { c.ts > keep.after } else { c.range.end > una };
             pending || !keep.bytes.within(&c.range).is_empty()
@@ -175,18 +185,34 @@ impl Keep {
 fn sends(list: &[Entry], seq: &mut Unwrapper, end: &mut i64) -> Vec<SendCall> {
     let mut sends = Vec::new();
     for e in list {
-        let What::Send { ret, end_seq } = e.what else {
+        let What::Send { ret, end_seq, start_seq, layered, sender } = e.what else {
             continue;
         };
-        let (range, error): (Range<i64>, _) = if ret > 0 {
+        let error = (ret < 0).then(|| -ret);
+        let (ts, tid, written) = (e.ts, e.tid, ret.max(0) as u64);
+        let (mut range, mut loose) = (*end..*end, false);
+        if ret > 0 {
             let stop = seq.offset(end_seq);
+            let len = length(ret, end_seq, start_seq);
+            range = match len {
+                Some(len) => stop - len..stop,
+                // What was written is shorter than what it became: it begins where the one before ended.
+                None if layered => (*end).min(stop)..stop,
+                None => stop - i64::from(ret)..stop,
+            };
+            loose = len.is_none() && !layered;
             seq.advance(stop);
             *end = (*end).max(stop);
-            (stop - i64::from(ret)..stop, None)
-        } else {
-            (*end..*end, (ret < 0).then(|| -ret))
-        };
-        sends.push(SendCall { ts: e.ts, tid: e.tid, range, error });
+        }
+        let exact = range.end - range.start == written as i64;
+        sends.push(SendCall { ts, tid, range, written, exact, loose, sender, error });
     }
     sends
+}
+
+/// From the first to the last byte of a send, others' in between included; `None`: nobody has told. What went with the SYN
+/// (TCP Fast Open) was taken before the place was looked at: too short is no answer either.
+fn length(ret: i32, end_seq: u32, start_seq: Option<u32>) -> Option<i64> {
+    let len = i64::from(end_seq.wrapping_sub(start_seq?));
+    (len >= i64::from(ret)).then_some(len)
 }

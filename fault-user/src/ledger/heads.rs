@@ -12,8 +12,8 @@ use fault_common::rule::Direction;
 
 use super::audit::Account;
 use super::entry::{Entry, Standing, What};
-use super::flow::{Found, FlowRecord};
-use super::stream::{RangeIndex, Unwrapper};
+use super::flow::{FlowRecord, Found};
+use super::stream::{RangeIndex, RangeSet, Unwrapper};
 
 /// All sockets, by cookie.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +31,8 @@ impl Heads {
 
     /// Takes in an event.
     pub fn note(&mut self, e: &Entry) {
-        // These two name a selector, not a socket.
-        if !matches!(e.what, What::Marker { .. } | What::Overflow { .. }) {
+        // These are about no socket in particular.
+        if !matches!(e.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
             self.by_cookie.entry(e.cookie).or_insert_with(|| Head::new(e)).note(e);
         }
     }
@@ -157,8 +157,9 @@ impl Head {
                     self.lowest.get_or_insert_with(|| Lowest::new(p.seq)).note(p.seq);
                 }
             }
-            What::Send { ret, end_seq } if ret > 0 && earlier(&self.sent) => {
-                self.sent = Some((e.ts, end_seq.wrapping_sub(ret as u32)));
+            What::Send { ret, end_seq, start_seq, .. } if ret > 0 && earlier(&self.sent) => {
+                let start = start_seq.unwrap_or_else(|| end_seq.wrapping_sub(ret as u32));
+                self.sent = Some((e.ts, start));
             }
             _ => {}
         }
@@ -265,6 +266,7 @@ fn empty(e: &Entry) -> FlowRecord {
         established: None,
         closed: None,
         sends: Vec::new(),
+        elsewhere: RangeSet::new(),
         tx: Vec::new(),
         acks: Vec::new(),
         lost_rx: Vec::new(),

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod flow;
 pub(crate) mod growing;
 pub mod heads;
+mod interleaved;
 mod law;
 pub mod lines;
 mod replay;

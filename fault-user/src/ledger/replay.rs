@@ -143,15 +143,13 @@ impl Replay {
     /// End of the bytes that TCP can have sent by that time.
     fn sent_by(&mut self, ts: u64) -> i64 {
         let sends = &self.flow.sends;
-        while sends.get(self.returned).is_some_and(|s| s.ts <= ts) {
-            self.returned_end = self.returned_end.max(sends[self.returned].range.end);
-            self.returned += 1;
-        }
         // On loopback an ack may overtake the return of the send call; the packets then bear
         // witness. Where no packet is on record at all, all sends of the flow have to do.
-        // The ends only rise: the last one is the highest.
-        let last = sends.last().filter(|_| !self.has_tx).map_or(0, |s| s.range.end);
-        self.tx_end.max(self.returned_end).max(last)
+        while let Some(send) = sends.get(self.returned).filter(|s| s.ts <= ts || !self.has_tx) {
+            self.returned_end = self.returned_end.max(send.range.end);
+            self.returned += 1;
+        }
+        self.tx_end.max(self.returned_end)
     }
 
     fn acked(&mut self, ts: u64, upto: i64, rule: Option<u32>) {

@@ -143,7 +143,13 @@ mod tests {
             lport: 0,
             rport: 0,
             retrans: 0,
-            what: What::Send { ret: 1, end_seq: ts as u32 },
+            what: What::Send {
+                ret: 1,
+                end_seq: ts as u32,
+                start_seq: None,
+                layered: false,
+                sender: None,
+            },
         })
     }
 

@@ -52,7 +52,7 @@ impl Ledger {
     pub fn note(&mut self, entry: &Entry) {
         self.heads.note(entry);
         let Some(flow) = entry.flow else { return };
-        if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
+        if matches!(entry.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
             return;
         }
         let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();

@@ -52,10 +52,17 @@ fn one_of_each() -> Vec<Entry> {
         What::Found { accepted: true, local, remote, stream: Some(standing) },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
-        What::Send { ret: -32, end_seq: u32::MAX },
+        What::Send {
+            ret: -32,
+            end_seq: u32::MAX,
+            start_seq: Some(0),
+            layered: true,
+            sender: Some(1),
+        },
         What::Closed { snd_una: 1, snd_nxt: 2 },
         What::Marker { selector: 1 },
         What::Overflow { selector: 2 },
+        What::Multipath,
     ];
     // Above 2^53: a reader that goes through floats would show.
     kinds.map(|what| entry(u64::MAX - 1, (1 << 60) + 1, Some(3), what)).to_vec()
@@ -102,6 +109,7 @@ fn others() -> Vec<Line> {
         bytes: Some(3),
         timing_given: true,
         resolution: 4,
+        retry_of: Some("x".into()),
     };
     let slot = SlotCounters { slot: 4, direction: Direction::Egress, packets: 2, dropped: 1 };
     let rule =
@@ -195,7 +203,7 @@ fn what_is_no_event_file_is_refused() {
     ));
     let mut raw = written(&one_of_each());
     raw.extend_from_slice(b"{\"ts\":1}\n");
-    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 12, .. })));
+    assert!(matches!(read(&raw[..]), Err(ReadError::Line { number: 13, .. })));
 }
 
 #[test]
@@ -216,7 +224,12 @@ fn live_facts_are_per_flow_and_keep_the_earliest_moment() {
         Some(0),
         What::Opened { nth: 1, attempt: 2, later: 0, local: ip, remote: ip },
     ));
-    ledger.push(entry(30, 2, Some(0), What::Send { ret: 1, end_seq: 1 }));
+    ledger.push(entry(
+        30,
+        2,
+        Some(0),
+        What::Send { ret: 1, end_seq: 1, start_seq: Some(0), layered: false, sender: None },
+    ));
     ledger.push(entry(40, 3, None, up));
     ledger.push(entry(50, 1, Some(0), What::Closed { snd_una: 0, snd_nxt: 0 }));
     ledger.push(entry(60, 0, Some(0), What::Marker { selector: 0 }));

@@ -27,13 +27,21 @@ impl Line {
 
 /// Keys may contain dots themselves, so the longest key that exists is tried first.
 fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    if let Some(found) = value.get(path) {
+    if let Some(found) = part(value, path) {
         return Some(found);
     }
     path.rmatch_indices('.').find_map(|(dot, _)| {
-        let inner = value.get(&path[..dot])?;
+        let inner = part(value, &path[..dot])?;
         lookup(inner, &path[dot + 1..])
     })
+}
+
+/// By key, or of a list by its place, from 0.
+fn part<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    }
 }
 
 fn scalar(value: &Value) -> Option<Scalar> {

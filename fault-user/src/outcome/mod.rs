@@ -35,6 +35,9 @@ pub struct AppMessage {
     pub timing_given: bool,
     /// How far `t0` and `t1` may be off because the app rounds its times, ns.
     pub resolution: u64,
+    /// The message that it repeats, if the app gives each try an id of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
 }
 
 /// What one line came to; both are `None` for a line that is no outcome.
@@ -47,7 +50,10 @@ pub struct Parsed {
 /// Why an outcome line is not, or not fully, what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OutcomeWarning {
-    #[error("outcome line of `{id}` has no `{field}`: check [app.outcomes]")]
+    #[error(
+        "a line with the id `{id}` has no `{field}`, which an outcome has: if it is one, check [app.outcomes]; others \
+         without it are not told of"
+    )]
     Missing { id: String, field: String },
     #[error("outcome line of `{id}`: `{field}` = `{value}` is no {want}, check [app.outcomes]")]
     Bad { id: String, field: String, value: String, want: &'static str },

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::scalar::Scalar;
 use super::{AppMessage, OutcomeWarning, Parsed, json, regex, time};
+use crate::clock::{History, Reading};
 use crate::scenario::model::{OutcomeFields, OutcomeFormat, OutcomeTiming, Outcomes};
 use crate::verdict::Outcome;
 
@@ -17,18 +18,24 @@ type Read = Result<Option<(AppMessage, Option<OutcomeWarning>)>, OutcomeWarning>
 pub struct OutcomeParser {
     app: u32,
     spec: Outcomes,
-    /// CLOCK_REALTIME - CLOCK_MONOTONIC, ns.
-    clock_offset: i64,
+    clock: History,
     previous: u64,
     unknown: BTreeSet<String>,
+    /// Fields that a line was without, which has been said.
+    missing: BTreeSet<String>,
 }
 
 impl OutcomeParser {
-    /// `started`: when the app started, CLOCK_MONOTONIC ns. `clock_offset`: CLOCK_REALTIME minus
-    /// CLOCK_MONOTONIC, ns, for apps that tell wall-clock times.
-    pub fn new(app: u32, spec: &Outcomes, started: u64, clock_offset: i64) -> Self {
-        let unknown = BTreeSet::new();
-        Self { app, spec: spec.clone(), clock_offset, previous: started, unknown }
+    /// `started`: when the app started, CLOCK_MONOTONIC ns. `clock`: the clocks so far, for apps that tell wall-clock
+    /// times.
+    pub fn new(app: u32, spec: &Outcomes, started: u64, clock: History) -> Self {
+        let (unknown, missing) = (BTreeSet::new(), BTreeSet::new());
+        Self { app, spec: spec.clone(), clock, previous: started, unknown, missing }
+    }
+
+    /// Takes a reading of the clocks; without any for some time, stamps are mapped as if nobody had set them.
+    pub fn read_clock(&mut self, now: Reading) {
+        self.clock.read(now);
     }
 
     /// Reads one line (without its end); `written_at` is the moment of the app's own write,
@@ -38,10 +45,13 @@ impl OutcomeParser {
             Ok(None) => Parsed::default(),
             Ok(Some((message, warning))) => {
                 self.previous = written_at;
+                let warning = warning.filter(|w| self.is_news(w));
                 let warning = self.status_warning(&message).or(warning);
                 Parsed { message: Some(message), warning }
             }
-            Err(warning) => Parsed { message: None, warning: Some(warning) },
+            Err(warning) => {
+                Parsed { message: None, warning: Some(warning).filter(|w| self.is_news(w)) }
+            }
         }
     }
 
@@ -79,6 +89,7 @@ impl OutcomeParser {
             Some(field) => size(&id, field, need(field)),
             None => (None, None),
         };
+        let retry_of = fields.retry_of.as_ref().and_then(|field| get(field)).map(|v| v.text());
         let message = AppMessage {
             app: self.app,
             outcome: self.outcome(&raw_status),
@@ -88,6 +99,8 @@ impl OutcomeParser {
             bytes,
             timing_given: !matches!(self.spec.timing, OutcomeTiming::LineOnly),
             resolution: span.resolution,
+            // Of a first try it is empty, or its own.
+            retry_of: retry_of.filter(|of| !of.is_empty() && *of != id),
             id,
         };
         Ok(Some((message, warning)))
@@ -107,7 +120,7 @@ impl OutcomeParser {
             OutcomeTiming::Stamps { started, finished } => {
                 let stamp = |field: &str| {
                     let value = need(field)?;
-                    time::stamp(&value, self.clock_offset).ok_or_else(|| {
+                    time::stamp(&value, &self.clock, written_at).ok_or_else(|| {
                         bad(id, field, &value, "time (RFC 3339, s or ms since 1970)")
                     })
                 };
@@ -128,6 +141,14 @@ impl OutcomeParser {
             Outcome::Failed
         } else {
             Outcome::None
+        }
+    }
+
+    /// A field that is missing is told once: apps that log in spans have the id in lines that are no outcomes.
+    fn is_news(&mut self, warning: &OutcomeWarning) -> bool {
+        match warning {
+            OutcomeWarning::Missing { field, .. } => self.missing.insert(field.clone()),
+            _ => true,
         }
     }
 

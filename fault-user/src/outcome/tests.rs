@@ -3,6 +3,7 @@ use std::time::Duration;
 use ::regex::Regex;
 
 use super::*;
+use crate::clock::{History, Reading};
 use crate::scenario::model::{
     OutcomeFields, OutcomeFormat, OutcomeSource, OutcomeTiming, Outcomes, Pattern,
 };
@@ -15,7 +16,12 @@ const OFFSET: i64 = 1_700_000_000 * 1_000_000_000;
 
 fn fields(bytes: Option<&str>) -> OutcomeFields {
     let owned = |s: &str| s.to_owned();
-    OutcomeFields { id: owned("msg.id"), status: owned("status"), bytes: bytes.map(owned) }
+    OutcomeFields {
+        id: owned("msg.id"),
+        status: owned("status"),
+        bytes: bytes.map(owned),
+        retry_of: Some(owned("again")),
+    }
 }
 
 fn parser(format: OutcomeFormat, timing: OutcomeTiming) -> OutcomeParser {
@@ -26,7 +32,7 @@ fn parser(format: OutcomeFormat, timing: OutcomeTiming) -> OutcomeParser {
         failed: vec!["error".into()],
         timing,
     };
-    OutcomeParser::new(3, &spec, START, OFFSET)
+    OutcomeParser::new(3, &spec, START, History::new(Reading { monotonic: START, offset: OFFSET }))
 }
 
 fn elapsed() -> OutcomeTiming {
@@ -50,6 +56,7 @@ fn a_json_line_with_elapsed_time() {
         bytes: Some(40),
         timing_given: true,
         resolution: 0,
+        retry_of: None,
     };
     assert_eq!(json(line, elapsed()), Parsed { message: Some(want), warning: None });
 }
@@ -62,6 +69,27 @@ fn ids_and_statuses_may_be_numbers_and_keys_may_hold_dots() {
     assert_eq!((m.t0, m.resolution), (WRITTEN - 3 * MS, MS), "whole milliseconds are rounded ones");
     let p = json(r#"{"msg":{"id":7},"status":true,"ms":0,"bytes":1}"#, elapsed());
     assert_eq!(p.message.map(|m| (m.id, m.outcome)), Some(("7".into(), Outcome::Ok)));
+}
+
+#[test]
+fn fields_of_nested_objects_and_of_lists_are_found() {
+    let line = r#"{"msg":{"id":[{"id":"m-1"}]},"status":"ok","a":[[3,4]]}"#;
+    let timing = OutcomeTiming::ElapsedMs("a.0.1".into());
+    let names = OutcomeFields {
+        id: "msg.id.0.id".into(),
+        status: "status".into(),
+        bytes: None,
+        retry_of: None,
+    };
+    let mut parser = parser(OutcomeFormat::Json(names), timing);
+    let m = parser.parse(line.as_bytes(), WRITTEN).message.unwrap();
+    assert_eq!((m.id.as_str(), m.t0), ("m-1", WRITTEN - 4 * MS));
+    for path in ["msg.id.1.id", "msg.id.x.id", "msg.id.0"] {
+        let names =
+            OutcomeFields { id: path.into(), status: "status".into(), bytes: None, retry_of: None };
+        let mut parser = self::parser(OutcomeFormat::Json(names), OutcomeTiming::LineOnly);
+        assert_eq!(parser.parse(line.as_bytes(), WRITTEN), Parsed::default(), "{path}");
+    }
 }
 
 #[test]
@@ -93,6 +121,34 @@ fn an_outcome_that_cannot_be_used_is_a_warning() {
         let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","ms":{ms}}}"#);
         assert!(matches!(warn(&line), OutcomeWarning::Bad { field, .. } if field == "ms"), "{ms}");
     }
+}
+
+#[test]
+fn a_retry_names_what_it_repeats() {
+    let retry = |again: &str| {
+        let line = format!(r#"{{"msg":{{"id":"b"}},"status":"ok","ms":1,"bytes":1{again}}}"#);
+        let p = json(&line, elapsed());
+        assert_eq!(p.warning, None);
+        p.message.unwrap().retry_of
+    };
+    assert_eq!(retry(r#","again":"a""#).as_deref(), Some("a"));
+    assert_eq!(retry(r#","again":7"#).as_deref(), Some("7"));
+    for none in ["", r#","again":null"#, r#","again":"""#, r#","again":"b""#] {
+        assert_eq!(retry(none), None, "{none}: a first try, or itself");
+    }
+}
+
+#[test]
+fn a_field_that_is_missing_is_told_once() {
+    let mut parser = parser(OutcomeFormat::Json(fields(None)), elapsed());
+    let mut warns = |line: &str| parser.parse(line.as_bytes(), WRITTEN).warning.is_some();
+    let lines =
+        [r#"{"msg":{"id":1},"ms":1}"#, r#"{"msg":{"id":2}}"#, r#"{"msg":{"id":1},"status":"ok"}"#];
+    assert_eq!(lines.map(&mut warns), [true, false, true]);
+    assert!(
+        warns(r#"{"msg":{"id":1},"status":"ok","ms":"x"}"#)
+            && warns(r#"{"msg":{"id":2},"status":"ok","ms":"x"}"#)
+    );
 }
 
 #[test]
@@ -145,6 +201,27 @@ fn stamps_are_mapped_to_the_monotonic_clock() {
 }
 
 #[test]
+fn stamps_are_of_the_clock_as_it_was_set_then() {
+    let timing = OutcomeTiming::Stamps { started: "a".into(), finished: None };
+    let mut parser = parser(OutcomeFormat::Json(fields(None)), timing);
+    let mut at = |stamp: &str, written: u64| {
+        let line = format!(r#"{{"msg":{{"id":1}},"status":"ok","a":"{stamp}"}}"#);
+        parser.read_clock(Reading { monotonic: written, offset: offset_at(written) });
+        let parsed = parser.parse(line.as_bytes(), written);
+        parsed.message.map(|m| (m.t0, m.t1)).ok_or(parsed.warning)
+    };
+    // An hour ahead from 3 s on.
+    const HOUR: i64 = 3_600_000 * MS as i64;
+    fn offset_at(monotonic: u64) -> i64 {
+        if monotonic < 3_000 * MS { OFFSET } else { OFFSET + HOUR }
+    }
+    let s = |n: u64| n * 1_000 * MS;
+    assert_eq!(at("2023-11-14T22:13:21.5Z", s(2)), Ok((s(1) + 500 * MS, s(2))));
+    assert_eq!(at("2023-11-14T23:13:23.5Z", s(4)), Ok((s(3) + 500 * MS, s(4))));
+    assert_eq!(at("2023-11-14T22:13:22.5Z", s(5)), Ok((s(2) + 500 * MS, s(5))), "of before");
+}
+
+#[test]
 fn without_a_second_stamp_the_line_ends_the_send() {
     let timing = OutcomeTiming::Stamps { started: "a".into(), finished: None };
     let p = json(r#"{"msg":{"id":1},"status":"ok","bytes":1,"a":1700000002}"#, timing);
@@ -168,7 +245,12 @@ fn a_regular_expression_names_its_groups() {
     let pattern =
         Regex::new(r"^sent (?P<id>\w+)(?: of (?P<n>\d+))? in (?P<ms>[\d.]+) ms: (?P<s>\w+)")
             .unwrap();
-    let fields = OutcomeFields { id: "id".into(), status: "s".into(), bytes: Some("n".into()) };
+    let fields = OutcomeFields {
+        id: "id".into(),
+        status: "s".into(),
+        bytes: Some("n".into()),
+        retry_of: None,
+    };
     let mut parser = parser(OutcomeFormat::Regex { pattern: Pattern(pattern), fields }, elapsed());
     let p = parser.parse(b"sent m7 of 120 in 1.5 ms: error \xff", WRITTEN);
     let m = p.message.unwrap();

@@ -1,6 +1,7 @@
 //! Wall-clock times in outcome lines.
 
 use super::scalar::Scalar;
+use crate::clock::History;
 
 const NS_PER_S: i128 = 1_000_000_000;
 const NS_PER_MS: i128 = 1_000_000;
@@ -10,14 +11,13 @@ const FIRST_MS: f64 = 1e11;
 const TOO_LARGE: f64 = 1e14;
 
 /// (CLOCK_MONOTONIC ns, resolution in ns) of an RFC 3339 text, or of seconds or milliseconds since
-/// the epoch; `None` for anything else and for times before the machine's start.
-pub(super) fn stamp(value: &Scalar, clock_offset: i64) -> Option<(u64, u64)> {
+/// the epoch; `None` for anything else and for times before the machine's start. `written_at`: when the line was.
+pub(super) fn stamp(value: &Scalar, clock: &History, written_at: u64) -> Option<(u64, u64)> {
     let (realtime, resolution) = match value.number() {
         Some(number) => epoch(value, number)?,
         None => rfc3339(&value.text())?,
     };
-    let monotonic = u64::try_from(realtime - i128::from(clock_offset)).ok()?;
-    Some((monotonic, resolution as u64))
+    Some((clock.monotonic(realtime, written_at)?, resolution as u64))
 }
 
 fn epoch(value: &Scalar, number: f64) -> Option<(i128, i128)> {

@@ -186,6 +186,8 @@ pub struct OutcomeFields {
     pub status: String,
     /// Payload size in bytes: lets a message be told from keepalives in the same window.
     pub bytes: Option<String>,
+    /// Id of the message that this one repeats under an id of its own.
+    pub retry_of: Option<String>,
 }
 
 /// How an app says when a send began and ended.

@@ -118,6 +118,17 @@ fn sender_blocked_when_the_call_waited_behind_unacknowledged_bytes() {
     assert_eq!((send.cause, send.verdict), (Cause::SenderBlocked, Verdict::Late));
 }
 
+/// One call that writes more than there is room for: nothing was ahead of it but its own bytes.
+#[test]
+fn sender_blocked_when_the_call_waited_behind_its_own_bytes() {
+    let mut t = Trace::new();
+    let s = t.socket(0);
+    t.tx(s, 20.0, 0, 5_000).ack(s, 1_500.0, 5_000).tx(s, 1_501.0, 5_000, 9_000);
+    t.send(s, 1_502.0, 9_000).ack(s, 1_503.0, 9_000);
+    t.message("m", Fine, 19.0, 1_503.0);
+    assert_eq!(t.verdict_of("m").cause, Cause::SenderBlocked);
+}
+
 #[test]
 fn an_app_that_takes_its_time_before_the_call_is_not_blocked() {
     let mut t = Trace::new();

@@ -42,3 +42,30 @@ fn a_gap_may_hide_where_else_a_message_went() {
     assert_eq!((send.verdict, send.confidence), (Unknown, Confidence::Gap));
     assert!(t.run().warnings.is_empty());
 }
+
+/// io_uring, where only system calls are seen: its bytes leave, and no call on record wrote them.
+#[test]
+fn bytes_that_no_call_wrote_may_be_what_seems_to_have_sent_nothing() {
+    let mut t = Trace::new();
+    let s = t.socket(0);
+    t.delivered(s, 10.0, 100);
+    t.tx(s, 20.0, 100, 200).ack(s, 21.0, 200);
+    t.message("seen", Fine, 9.0, 11.0);
+    t.message("unseen", Fine, 19.0, 22.0);
+    t.message("nothing", Fine, 500.0, 501.0);
+    assert_eq!(t.verdict_of("seen").verdict, Delivered);
+    let send = t.verdict_of("unseen");
+    assert_eq!((send.verdict, send.confidence), (Unknown, Confidence::Gap), "{send:#?}");
+    assert!(send.why.contains("a blind spot of the evidence"), "{}", send.why);
+    assert_eq!(t.verdict_of("nothing").verdict, SilentLoss);
+}
+
+/// Bytes from before the run that are sent again have no call on record either.
+#[test]
+fn what_was_written_before_the_run_is_nobodys() {
+    let mut t = Trace::new();
+    let s = t.open_socket(0, 1_000);
+    t.tx(s, 20.0, -100, 0).delivered(s, 300.0, 100);
+    t.message("nothing", Fine, 19.0, 22.0);
+    assert_eq!(t.verdict_of("nothing").verdict, SilentLoss);
+}

@@ -108,6 +108,51 @@ fn a_second_line_with_the_same_id_reroutes_the_first() {
     assert_eq!(sends[1].via, ["second"]);
 }
 
+/// Each try has an id of its own and names the one before.
+#[test]
+fn retries_that_name_what_they_repeat_reroute_it() {
+    let (mut t, a, b) = two_sockets();
+    t.lost(a, 10.0, 0, 100).send(a, 10.0, 100);
+    t.lost(a, 410.0, 100, 200).send(a, 410.0, 100).close(a, 9_000.0);
+    t.delivered(b, 500.0, 100);
+    t.message("one", Failed, 9.0, 400.0);
+    t.message("two", Failed, 409.0, 450.0).retry_of = Some("one".into());
+    t.message("three", Fine, 499.0, 510.0).retry_of = Some("two".into());
+    let sends = t.run().sends;
+    let verdicts: Vec<_> = sends.iter().map(|s| s.verdict).collect();
+    assert_eq!(verdicts, [Rerouted, Rerouted, Delivered]);
+    assert_eq!(sends[0].via, ["first", "first", "second"]);
+    assert!(sends[0].why.ends_with("then sent and acknowledged on second"), "{}", sends[0].why);
+    // Without the links they are three messages.
+    t.messages.iter_mut().for_each(|m| m.retry_of = None);
+    let verdicts: Vec<_> = t.run().sends.iter().map(|s| s.verdict).collect();
+    assert_eq!(verdicts, [CleanFailure, CleanFailure, Delivered]);
+}
+
+#[test]
+fn messages_that_repeat_each_other_are_followed_once() {
+    let (mut t, a, b) = two_sockets();
+    t.lost(a, 10.0, 0, 100).send(a, 10.0, 100).close(a, 9_000.0);
+    t.delivered(b, 500.0, 100);
+    t.message("one", Failed, 9.0, 400.0).retry_of = Some("two".into());
+    t.message("two", Fine, 499.0, 510.0).retry_of = Some("one".into());
+    let verdicts: Vec<_> = t.run().sends.iter().map(|s| s.verdict).collect();
+    assert_eq!(verdicts, [Rerouted, Delivered]);
+}
+
+/// A failed try that arrived, and its repetition too: the peer has the message twice.
+#[test]
+fn a_retry_of_what_had_arrived_is_a_duplicate() {
+    let (mut t, a, b) = two_sockets();
+    t.tx(a, 10.0, 0, 100).send(a, 10.0, 100).ack(a, 700.0, 100);
+    t.delivered(b, 500.0, 100);
+    t.message("one", Failed, 9.0, 400.0);
+    t.message("two", Fine, 499.0, 510.0).retry_of = Some("one".into());
+    let send = t.verdict_of("one");
+    assert_eq!(send.verdict, FalseFailure);
+    assert!(send.why.contains("duplicate: acknowledged on first and second"), "{}", send.why);
+}
+
 #[test]
 fn another_try_on_the_same_socket_is_not_rerouted() {
     let mut t = Trace::new();

@@ -1,12 +1,15 @@
 //! Random traces of a simulated TCP, judged against what the simulated receiver really got.
 
 use fault_common::rule::Direction;
+use fault_user::correlate::Gap;
 use fault_user::ledger::audit::{Counters, audit};
+use fault_user::report::model::SendReport;
+use fault_user::verdict::Confidence;
 use fault_user::verdict::Outcome::{Failed, Ok as Fine};
 use fault_user::verdict::Verdict::{self, *};
 use proptest::prelude::*;
 
-use crate::trace::{Sock, Trace};
+use crate::trace::{Sock, Trace, ns};
 
 const MSS: usize = 100;
 const RTO_MS: u32 = 200;
@@ -200,5 +203,55 @@ proptest! {
         }
         let found = audit(&trace.flows(), &Counters::default(), &result.sends, &result.verdicts);
         prop_assert_eq!(found, []);
+    }
+}
+
+/// Which events of a time are lost: from when, for how long (ms), and which of them (cyclic).
+fn hole() -> impl Strategy<Value = (u32, u32, Vec<bool>)> {
+    (1u32..3_900, 1u32..400, prop::collection::vec(any::<bool>(), 1..9))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    /// A verdict that lost events have changed is `unknown`, and one that they had no part in is what it was.
+    #[test]
+    fn what_rests_on_lost_events_is_unknown_and_nothing_else_is(plan in plan(), hole in hole()) {
+        let mut trace = Trace::new();
+        let (_, sent) = play(&plan, &mut trace);
+        for (i, (_, tick, ok)) in sent.iter().enumerate() {
+            let from = f64::from(*tick);
+            trace.message(&i.to_string(), if *ok { Fine } else { Failed }, from, from + 1.0);
+        }
+        let whole = trace.run();
+        let (from, to) = (ns(f64::from(hole.0)), ns(f64::from(hole.0 + hole.1)));
+        let mut lose = hole.2.iter().cycle();
+        let mut lost = Vec::new();
+        trace.entries.retain(|e| {
+            let gone = (from..=to).contains(&e.ts) && lose.next() == Some(&true);
+            if gone {
+                lost.push(e.ts);
+            }
+            !gone
+        });
+        // As the kernel counts them: the first and the last.
+        let ends = lost.iter().min().zip(lost.iter().max());
+        trace.facts.gaps.extend(ends.map(|(&from, &to)| Gap { cookie: Some(1), from, to }));
+        let holed = trace.run();
+        for (i, (_, tick, _)) in sent.iter().enumerate() {
+            let of = |sends: &[SendReport]| {
+                sends.iter().find(|s| s.id == Some(i.to_string())).cloned().unwrap()
+            };
+            let (before, after) = (of(&whole.sends), of(&holed.sends));
+            // Until its ack, or until nothing could come any more.
+            let settled = before.acked_ms.unwrap_or(if plan.closes { 4_000.0 } else { 60_000.0 });
+            let touched = ends.is_some_and(|(&from, &to)| {
+                ns(f64::from(*tick)) <= to && from <= ns(settled)
+            });
+            match after.verdict {
+                Unknown => prop_assert!(touched, "{after:?}, it was {before:?}"),
+                verdict => prop_assert_eq!(verdict, before.verdict, "{:?} {:?}", &after, &before),
+            }
+            prop_assert_eq!(after.verdict == Unknown, after.confidence == Confidence::Gap);
+        }
     }
 }

@@ -224,3 +224,23 @@ proptest! {
         prop_assert_eq!(shuffled.run(), sorted.run());
     }
 }
+
+/// Open before the run, so that no SYN tells its first number: 6 GiB later the numbers have wrapped.
+#[test]
+fn the_first_byte_of_an_open_socket_stays_the_first_when_numbers_wrap() {
+    const STEP: i64 = 1 << 30;
+    for isn in [1_000, u32::MAX - 7] {
+        let mut t = Trace::new();
+        let s = t.open_socket(0, isn);
+        for n in 0..6 {
+            let ms = 10.0 * f64::from(n);
+            t.delivered(s, ms, STEP);
+            t.message(&n.to_string(), Fine, ms - 1.0, ms + 2.0);
+        }
+        for n in 0..6 {
+            let send = t.verdict_of(&n.to_string());
+            let from = n * STEP as u64;
+            assert_eq!(send.stream, Some([from, from + STEP as u64]), "{isn}: {send:#?}");
+        }
+    }
+}

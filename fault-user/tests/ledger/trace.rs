@@ -33,6 +33,7 @@ pub struct Trace {
     pub messages: Vec<AppMessage>,
     pub facts: Facts,
     written: Vec<i64>,
+    sender: Option<u32>,
 }
 
 impl Trace {
@@ -51,7 +52,7 @@ impl Trace {
             ],
         };
         let facts = Facts { t0: ns(0.0), end: ns(RUN_MS), names, ..Facts::default() };
-        Self { entries: vec![], messages: vec![], facts, written: vec![] }
+        Self { entries: vec![], messages: vec![], facts, written: vec![], sender: None }
     }
 
     /// A connected socket of the sender.
@@ -86,7 +87,7 @@ impl Trace {
         Sock { cookie: self.written.len() as u64, app: 0, flow: flow.into(), isn }
     }
 
-    pub fn push(&mut self, s: Sock, ms: f64, what: What) {
+    pub fn push(&mut self, s: Sock, ms: f64, what: What) -> &mut Self {
         self.entries.push(Entry {
             ts: ns(ms),
             cookie: s.cookie,
@@ -102,6 +103,13 @@ impl Trace {
             retrans: 0,
             what,
         });
+        self
+    }
+
+    /// Another app makes the send calls from here on.
+    pub fn sender(&mut self, app: impl Into<Option<u32>>) -> &mut Self {
+        self.sender = app.into();
+        self
     }
 
     /// A send call that returns at `ms`.
@@ -109,13 +117,33 @@ impl Trace {
         let end = &mut self.written[s.cookie as usize - 1];
         *end += len;
         let end_seq = s.isn.wrapping_add(*end as u32);
-        self.push(s, ms, What::Send { ret: len as i32, end_seq });
+        self.push(
+            s,
+            ms,
+            What::Send {
+                ret: len as i32,
+                end_seq,
+                start_seq: None,
+                layered: false,
+                sender: self.sender,
+            },
+        );
         self
     }
 
     pub fn failed_send(&mut self, s: Sock, ms: f64, errno: i32) -> &mut Self {
         let end_seq = s.isn.wrapping_add(self.written[s.cookie as usize - 1] as u32);
-        self.push(s, ms, What::Send { ret: -errno, end_seq });
+        self.push(
+            s,
+            ms,
+            What::Send {
+                ret: -errno,
+                end_seq,
+                start_seq: None,
+                layered: false,
+                sender: self.sender,
+            },
+        );
         self
     }
 
@@ -194,6 +222,7 @@ impl Trace {
             bytes: None,
             timing_given: true,
             resolution: 0,
+            retry_of: None,
         });
         self.messages.last_mut().unwrap()
     }

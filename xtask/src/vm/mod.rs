@@ -81,12 +81,13 @@ pub struct Args {
 /// A guest failed: the console's tail has been printed. Or something cannot be had here.
 pub fn command(args: &Args) -> Result<()> {
     setup::ensure_guests()?;
-    build::command(&build::Args::default())?;
+    build::for_tests()?;
     let binaries = tests(args)?;
     let lines = if args.kernels.is_empty() { DEFAULT.to_vec() } else { args.kernels.clone() };
     ensure!(!args.shell || lines.len() == 1, "--shell needs exactly one --kernel");
     let this = std::env::current_exe().context("cannot find this program")?;
-    let built = [cargo::flowfault(false)?, cargo::messenger(false)?, this.clone()];
+    let mut built = vec![cargo::flowfault(false)?, this.clone()];
+    built.extend(cargo::examples()?);
     let programs = payload::Programs {
         built: built.iter().chain(&binaries).map(PathBuf::as_path).collect(),
         data: vec![cargo::root()?.join("fault-user/tests"), cargo::root()?.join("scenarios")],
@@ -266,6 +267,7 @@ fn initramfs(
         // All of Debian's kernels have both.
         ("FLOWFAULT_TEST_TIERS".to_owned(), "fexit sys_exit".to_owned()),
         ("FLOWFAULT_TEST_QDISCS".to_owned(), "fq netem".to_owned()),
+        ("FLOWFAULT_TEST_ULPS".to_owned(), "tls".to_owned()),
     ];
     if drive != Drive::Kvm {
         env.push(("FLOWFAULT_TEST_SLOW".to_owned(), SLOWER.to_string()));

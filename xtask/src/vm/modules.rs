@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 /// What tests and product use: nothing in the guest loads modules by itself.
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 14] = [
     // Links between namespaces, tun and tap devices, mirrors of traffic.
     "veth",
     "tun",
@@ -26,6 +26,8 @@ const WANTED: [&str; 13] = [
     "inet_diag",
     "tcp_diag",
     "udp_diag",
+    // Encryption in the kernel.
+    "tls",
 ];
 
 /// A module, ready for insmod.

@@ -165,7 +165,7 @@ impl App {
                 let (attempt, traces) = Stretch::attempt(prior, flow, &part, ctx.facts);
                 done[group.flow][part.calls.0..=part.calls.1].fill(true);
                 if let Some(stretch) = Stretch::of(&attempt, traces) {
-                    self.unclaimed = self.unclaimed.max(attempt.bytes());
+                    self.unclaimed = self.unclaimed.max(attempt.written);
                     before.insert(flow.cookie, stretch);
                 }
             }
@@ -174,7 +174,7 @@ impl App {
     }
 
     fn tell(&mut self, ctx: &Context<'_>, attempt: &Attempt<'_>, sink: Sink<'_>) {
-        self.unclaimed = self.unclaimed.max(attempt.bytes());
+        self.unclaimed = self.unclaimed.max(attempt.written);
         sink(ctx.unlogged(attempt));
     }
 
@@ -221,13 +221,17 @@ fn part(flow: &FlowRecord, group: &Group, cut: Cut, facts: &Facts) -> Option<Gro
     });
     let between = |n: &usize| {
         let at = calls[*n - 1].range.end;
-        flow.copies_of(&(at - 1..at)).all(|c| c.range.end <= at)
+        // Those that share a range stay together.
+        let apart = calls.get(*n).is_none_or(|next| next.range.start >= at);
+        apart && flow.copies_of(&(at - 1..at)).all(|c| c.range.end <= at)
     };
     let place = (1..=most).rev().take(SPLIT).find(between);
     let count = place.or((most > 0).then_some(most))?;
     let last = &calls[count - 1];
     let part = Group {
         range: group.range.start..last.range.end,
+        written: calls[..count].iter().map(|c| c.len()).sum(),
+        exact: calls[..count].iter().all(|c| c.exact),
         to: last.ts,
         calls: (group.calls.0, group.calls.0 + count - 1),
         ..group.clone()

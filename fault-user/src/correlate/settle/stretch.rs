@@ -17,6 +17,8 @@ pub(super) struct Stretch {
     begun: u64,
     first_tx: Option<u64>,
     acked: Option<u64>,
+    written: u64,
+    exact: bool,
     drops: u64,
     passes: u64,
     retransmits: u64,
@@ -33,7 +35,13 @@ impl Stretch {
 
     /// The group with all of it that was let go.
     pub(super) fn widen(&self, group: &Group) -> Group {
-        Group { range: self.range.start..group.range.end, from: self.from, ..group.clone() }
+        Group {
+            range: self.range.start..group.range.end,
+            written: self.written + group.written,
+            exact: self.exact && group.exact,
+            from: self.from,
+            ..group.clone()
+        }
     }
 
     /// What is known of `group`, after `before`.
@@ -51,6 +59,8 @@ impl Stretch {
         attempt.begun = before.begun;
         attempt.calls[0] = before.from;
         attempt.first_tx = before.first_tx.or(attempt.first_tx);
+        attempt.written += before.written;
+        attempt.exact &= before.exact;
         attempt.drops += before.drops;
         attempt.passes += before.passes;
         attempt.retransmits += before.retransmits;
@@ -68,6 +78,8 @@ impl Stretch {
             begun: attempt.begun,
             first_tx: attempt.first_tx,
             acked: attempt.acked,
+            written: attempt.written,
+            exact: attempt.exact,
             drops: attempt.drops,
             passes: attempt.passes,
             retransmits: attempt.retransmits,
@@ -79,13 +91,22 @@ impl Stretch {
     /// All of it, if it ends here.
     pub(super) fn ended<'a>(&self, flow: &'a FlowRecord, facts: &Facts) -> Attempt<'a> {
         let none = self.range.end..self.range.end;
-        let group = Group { flow: 0, range: none, from: self.from, to: self.to, calls: (0, 0) };
+        let group = Group {
+            flow: 0,
+            range: none,
+            written: 0,
+            exact: self.exact,
+            from: self.from,
+            to: self.to,
+            calls: (0, 0),
+        };
         let attempt = Attempt::of_group(flow, &group, facts);
         Attempt {
             range: self.range.clone(),
             begun: self.begun,
             first_tx: self.first_tx,
             acked: self.acked,
+            written: self.written,
             drops: self.drops,
             passes: self.passes,
             retransmits: self.retransmits,

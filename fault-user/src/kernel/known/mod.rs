@@ -5,7 +5,7 @@ mod pair;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use aya::programs::{BtfTracePoint, SocketFilter};
-use fault_common::event::{Event, KIND_CLOSED, KIND_MARKER, KIND_SEND, NO_FLOW};
+use fault_common::event::{Event, KIND_CLOSED, KIND_MARKER, KIND_SEND, NO_FLOW, SEND_PLACED};
 use fault_common::stats::GLOBALS;
 use fault_common::table::{
     ArmKey, LastSegment, MAX_SELECTORS, MarkerEntry, MarkerSet, SOCKET_FOUND, SocketEntry,
@@ -51,7 +51,7 @@ impl Kernel {
         let said = watched?;
         let closes = typed::<BtfTracePoint>(&mut self.ebpf, "found_state")?.fd().is_ok();
         let cookie = pair.cookie();
-        agree_on_sends(&events, cookie, &said)
+        agree_on_sends(&events, cookie, &said, self.placed)
             .and_then(|()| if closes { agree_on_end(&events, cookie, &said) } else { Ok(()) })
             .and_then(|()| if tasks { agree_on_writer(&events, cookie) } else { Ok(()) })
             .map_err(|what| KernelError::Layout { what })
@@ -143,13 +143,22 @@ fn of(events: &[Event], cookie: u64, kind: u8) -> impl Iterator<Item = &Event> {
 }
 
 /// Compares; what differs, if anything does.
-fn agree_on_sends(events: &[Event], cookie: u64, said: &Said) -> Result<(), String> {
+fn agree_on_sends(events: &[Event], cookie: u64, said: &Said, placed: bool) -> Result<(), String> {
     let sends: Vec<(i32, u32)> = of(events, cookie, KIND_SEND).map(|e| (e.ret, e.seq)).collect();
     let lengths = SENDS.map(|n| n as i32);
     let should: Vec<(i32, u32)> = lengths.into_iter().zip(said.write_seq).collect();
     if sends != should {
         return Err(format!(
             "of its sends they tell {sends:?} (bytes, write_seq), and it has made {should:?}"
+        ));
+    }
+    let begins: Vec<u32> =
+        of(events, cookie, KIND_SEND).filter(|e| e.flags == SEND_PLACED).map(|e| e.ack).collect();
+    let should: Vec<u32> =
+        should.iter().filter(|_| placed).map(|(n, end)| end.wrapping_sub(*n as u32)).collect();
+    if begins != should {
+        return Err(format!(
+            "of where its sends begin they tell {begins:?} (write_seq), and it was {should:?}"
         ));
     }
     Ok(())

@@ -33,10 +33,12 @@ pub fn read(problems: &mut Problems, item: Item<'_>, base_dir: &Path) -> Option<
     let id = needed(problems, &mut fields, "id", groups);
     let status = needed(problems, &mut fields, "status", groups);
     let bytes = name(problems, &mut fields, "bytes", groups);
+    let retry_of = name(problems, &mut fields, "retry_of", groups);
     let timing = timing(problems, &mut fields, groups);
     let (ok, failed) = statuses(problems, &mut fields);
     fields.finish(problems);
-    let names = OutcomeFields { id: id?, status: status?, bytes: bytes.optional()? };
+    let (bytes, retry_of) = (bytes.optional()?, retry_of.optional()?);
+    let names = OutcomeFields { id: id?, status: status?, bytes, retry_of };
     let format = match pattern? {
         Some(pattern) => OutcomeFormat::Regex { pattern, fields: names },
         None => OutcomeFormat::Json(names),

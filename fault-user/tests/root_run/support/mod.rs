@@ -97,7 +97,16 @@ pub fn flowfault() -> PathBuf {
 pub fn messenger() -> String {
     let beside = flowfault().with_file_name("examples").join("messenger");
     let path = std::env::var_os("MESSENGER_BIN").map_or(beside, PathBuf::from);
-    let build = "run `cargo build -p fault-user --example messenger`";
+    built(path)
+}
+
+/// Another example, which lies beside the messenger.
+pub fn example(name: &str) -> String {
+    built(Path::new(&messenger()).with_file_name(name))
+}
+
+fn built(path: PathBuf) -> String {
+    let build = "run `cargo build -p fault-user --examples`";
     assert!(path.exists(), "no {}: {build}", path.display());
     path.into_os_string().into_string().expect("paths are UTF-8")
 }
