@@ -13,12 +13,19 @@ pub const KIND_BOUND: u8 = 2;
 pub const KIND_ESTABLISHED: u8 = 3;
 /// The socket reached TCP_CLOSE. `retrans` = its total_retrans, `ack` = snd_una, `seq` = snd_nxt.
 pub const KIND_CLOSED: u8 = 4;
-/// A packet of a known socket at TC egress.
+/// A packet of a known socket at TC egress; of TCP also a run of packets that no fault touched
+/// ([`crate::quiet`]): `ts` is then the first one's.
 pub const KIND_TX: u8 = 5;
-/// A packet for a known socket at TC ingress.
+/// A packet for a known socket at TC ingress, or the last of several that only acknowledged.
 pub const KIND_RX: u8 = 6;
-/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes).
+/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes). `flags` says what else
+/// it tells of the socket: [`WITH_RUN`], [`WITH_ACK`].
 pub const KIND_SEND: u8 = 7;
+/// [`Event::flags`] of a send: a run of packets had left `aux` ns before: `len` bytes at `ifindex` (a sequence number),
+/// `segs` wire packets.
+pub const WITH_RUN: u8 = 1 << 0;
+/// [`Event::flags`] of a send: the acknowledgement `ack` had come `retrans` ns before.
+pub const WITH_ACK: u8 = 1 << 1;
 /// An `opened_after` text was seen inside the app's write; `aux` = selector.
 pub const KIND_MARKER: u8 = 8;
 /// More sockets match a flow than its `max_flows`; nothing was labelled. `aux` = selector.

@@ -8,6 +8,7 @@ use crate::condition::{AddressKey, HelloKey, PortKey};
 use crate::event::{Event, SocketEvent};
 use crate::hello::{Hello, KEY};
 use crate::line::{Back, Handed, Transit, Waiting};
+use crate::quiet::Quiet;
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
@@ -16,7 +17,7 @@ use crate::table::{
 };
 
 /// Version of all layouts here; the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 // No struct may have implicit padding: uninitialised bytes would cross the border (and the
 // verifier refuses to store them). Each size is the sum of its fields.
@@ -55,6 +56,7 @@ const _: () = {
     assert!(size_of::<SlotCounters>() == 64);
     assert!(size_of::<RuleCounters>() == 24);
     assert!(size_of::<Head>() == 64);
+    assert!(size_of::<Quiet>() == 6 * 8 + 6 * 4);
 };
 
 #[cfg(feature = "user")]
@@ -97,6 +99,7 @@ mod pod {
         MarkerSet,
         SlotCounters,
         RuleCounters,
-        Head
+        Head,
+        Quiet
     );
 }

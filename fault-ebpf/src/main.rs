@@ -29,6 +29,7 @@ mod marker;
 mod memory;
 mod packet;
 mod parse;
+mod quiet;
 mod segment;
 mod select;
 mod send;
@@ -164,6 +165,13 @@ pub fn sock_release(ctx: SockContext) -> i32 {
 #[classifier]
 pub fn take_in(_ctx: TcContext) -> i32 {
     found::take_in() as i32
+}
+
+/// Run by the controller, for the slot in the packet.
+#[classifier]
+pub fn tell_rest(ctx: TcContext) -> i32 {
+    quiet::tell_rest(&ctx);
+    0
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]

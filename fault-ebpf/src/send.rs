@@ -16,6 +16,7 @@ use crate::maps::{
     OFF_SKC_NUM, OFF_SOCKET_FILE, OFF_SOCKET_SK, OFF_TASK_FILES, OFF_WRITE_SEQ, SOCKETS,
 };
 use crate::memory::read;
+use crate::quiet;
 use crate::select;
 
 /// `sock_send_length(sk, ret, flags)`: every send, sendmsg, write, sendfile (6.3+).
@@ -87,5 +88,6 @@ fn on_send(sk: u64, cookie: u64, ret: i32) {
         ev.pid_tgid = bpf_get_current_pid_tgid();
         ev.seq = end;
         ev.ret = ret;
+        quiet::carry(socket.slot, ev);
     });
 }

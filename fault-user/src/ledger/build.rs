@@ -17,10 +17,10 @@ use super::stream::{RangeIndex, Unwrapper};
 /// the entries may come in any order.
 pub fn build(entries: &[Entry]) -> Vec<FlowRecord> {
     let mut by_cookie: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
-    for e in entries {
+    for e in entries.iter().flat_map(Entry::parts) {
         // These two name a selector, not a socket.
         if !matches!(e.what, What::Marker { .. } | What::Overflow { .. }) {
-            by_cookie.entry(e.cookie).or_default().push(*e);
+            by_cookie.entry(e.cookie).or_default().push(e);
         }
     }
     let mut flows: Vec<_> = by_cookie
@@ -45,7 +45,7 @@ fn base(list: &[Entry]) -> u32 {
     }
     // Open before the run: the lowest byte that anything on record touches.
     let first_send = list.iter().find_map(|e| match e.what {
-        What::Send { ret, end_seq } if ret > 0 => Some(end_seq.wrapping_sub(ret as u32)),
+        What::Send { ret, end_seq, .. } if ret > 0 => Some(end_seq.wrapping_sub(ret as u32)),
         _ => None,
     });
     let sent = list.iter().filter_map(|e| match e.what {
@@ -115,7 +115,7 @@ fn sends(list: &[Entry], mut seq: Unwrapper) -> Vec<SendCall> {
     let mut sends = Vec::new();
     let mut end = 0;
     for e in list {
-        let What::Send { ret, end_seq } = e.what else {
+        let What::Send { ret, end_seq, .. } = e.what else {
             continue;
         };
         let (range, error) = if ret > 0 {

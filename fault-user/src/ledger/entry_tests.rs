@@ -55,7 +55,7 @@ fn packet_fields_arrive_where_they_belong() {
 #[test]
 fn a_send_has_its_caller() {
     let e = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
-    assert_eq!((e.pid, e.tid, e.what), (13, 14, What::Send { ret: -32, end_seq: 18 }));
+    assert_eq!((e.pid, e.tid, e.what), (13, 14, What::Send { ret: -32, end_seq: 18, sent: None, acked: None }));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn addresses_are_network_order_and_mapped_ipv4_is_ipv4() {
 #[test]
 fn every_kind_decodes() {
     let send = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
-    assert_eq!(send.what, What::Send { ret: -32, end_seq: 18 });
+    assert_eq!(send.what, What::Send { ret: -32, end_seq: 18, sent: None, acked: None });
     let closed = Entry::decode(&record(event::KIND_CLOSED, EVENT_LEN)).unwrap();
     assert_eq!(closed.what, What::Closed { snd_una: 20, snd_nxt: 18 });
     let marker = Entry::decode(&record(event::KIND_MARKER, EVENT_LEN)).unwrap();

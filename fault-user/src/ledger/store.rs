@@ -15,7 +15,7 @@ use crate::correlate::names::{Names, RuleName};
 use crate::outcome::AppMessage;
 
 /// Version of the layout of `events.jsonl`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// All events of a run.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +68,9 @@ impl Ledger {
 
     /// One record per socket, as things stood at `end` (CLOCK_MONOTONIC ns).
     pub fn flows_until(&self, end: u64) -> Vec<FlowRecord> {
-        let until: Vec<Entry> = self.entries.iter().filter(|e| e.ts <= end).copied().collect();
+        // What came with an event may be older than it.
+        let parts = self.entries.iter().flat_map(Entry::parts);
+        let until: Vec<Entry> = parts.filter(|e| e.ts <= end).collect();
         build::build(&until)
     }
 

@@ -51,7 +51,7 @@ fn one_of_each() -> Vec<Entry> {
         What::Found { accepted: true, local, remote },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
-        What::Send { ret: -32, end_seq: u32::MAX },
+        What::Send { ret: -32, end_seq: u32::MAX, sent: None, acked: None },
         What::Closed { snd_una: 1, snd_nxt: 2 },
         What::Marker { selector: 1 },
         What::Overflow { selector: 2 },
@@ -215,7 +215,7 @@ fn live_facts_are_per_flow_and_keep_the_earliest_moment() {
         Some(0),
         What::Opened { nth: 1, attempt: 2, later: 0, local: ip, remote: ip },
     ));
-    ledger.push(entry(30, 2, Some(0), What::Send { ret: 1, end_seq: 1 }));
+    ledger.push(entry(30, 2, Some(0), What::Send { ret: 1, end_seq: 1, sent: None, acked: None }));
     ledger.push(entry(40, 3, None, up));
     ledger.push(entry(50, 1, Some(0), What::Closed { snd_una: 0, snd_nxt: 0 }));
     ledger.push(entry(60, 0, Some(0), What::Marker { selector: 0 }));

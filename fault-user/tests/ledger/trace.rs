@@ -99,13 +99,13 @@ impl Trace {
         let end = &mut self.written[s.cookie as usize - 1];
         *end += len;
         let end_seq = s.isn.wrapping_add(*end as u32);
-        self.push(s, ms, What::Send { ret: len as i32, end_seq });
+        self.push(s, ms, What::Send { ret: len as i32, end_seq, sent: None, acked: None });
         self
     }
 
     pub fn failed_send(&mut self, s: Sock, ms: f64, errno: i32) -> &mut Self {
         let end_seq = s.isn.wrapping_add(self.written[s.cookie as usize - 1] as u32);
-        self.push(s, ms, What::Send { ret: -errno, end_seq });
+        self.push(s, ms, What::Send { ret: -errno, end_seq, sent: None, acked: None });
         self
     }
 
