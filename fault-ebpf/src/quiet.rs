@@ -42,7 +42,9 @@ pub fn keeps(owned: &Owned, dir: u8, apart: bool) -> bool {
         (_, false) => quiet.acknowledged(now, facts.ack),
     };
     let full = matches!(keep, Keep::Full);
-    tell(owned.cookie, socket, quiet, apart || (full && egress), apart || (full && !egress));
+    // A retransmission must not come to stand before an acknowledgement that was there first.
+    let all = apart || (egress && matches!(keep, Keep::Told));
+    tell(owned.cookie, socket, quiet, all || (full && egress), all || (full && !egress));
     match (full, egress) {
         (true, true) => quiet.begin_run(now, facts.seq, facts.payload, facts.segs),
         (true, false) => quiet.begin_ack(now, facts.ack),
