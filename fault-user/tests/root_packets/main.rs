@@ -19,3 +19,4 @@ mod packet;
 mod rig;
 mod ring;
 mod stack;
+mod thinned;
