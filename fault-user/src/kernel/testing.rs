@@ -1,5 +1,5 @@
 //! What packet tests need of the kernel side: BPF_PROG_TEST_RUN on the real programs, and a look
-//! at what was loaded. Nothing else uses this.
+//! at what was loaded. Benchmarks flood the ring with it; nothing else uses this.
 
 use aya::maps::Map;
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions};
