@@ -69,6 +69,13 @@ pub fn ingress_l3(ctx: TcContext) -> i32 {
     packet::on_packet(&ctx, Direction::Ingress, 0, 0)
 }
 
+/// For tests that show the same packet many times: what marks it as judged is taken off first.
+#[classifier]
+pub fn ingress_again(ctx: TcContext) -> i32 {
+    packet::forget(&ctx);
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, 0)
+}
+
 // The same in the run's second network namespace.
 
 #[classifier]

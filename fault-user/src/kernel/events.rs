@@ -27,6 +27,12 @@ impl Batch {
         Self::default()
     }
 
+    /// One with room for as many as another has.
+    fn like(other: &Self) -> Self {
+        let (bytes, ends) = (other.bytes.len(), other.ends.len());
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(ends) }
+    }
+
     /// Adds a record.
     pub fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(record);
@@ -127,16 +133,18 @@ impl Drop for EventReader {
 }
 
 fn consume(mut ring: RingBuf<MapData>, tx: &mpsc::UnboundedSender<Batch>, stop: &AtomicBool) {
+    let mut room = Batch::new();
     loop {
         // Read the flag before the ring: what was written before the stop is then still read.
         let stopping = stop.load(Ordering::Acquire);
-        let mut batch = Batch::new();
+        let mut batch = room;
         while batch.len() < BATCH
             && let Some(item) = ring.next()
         {
             batch.push(&item);
         }
         let drained = batch.len() < BATCH;
+        room = Batch::like(&batch);
         if !batch.is_empty() && tx.send(batch).is_err() {
             return;
         }

@@ -22,6 +22,8 @@ pub const SCHEMA: u32 = 3;
 pub struct Ledger {
     entries: Vec<Entry>,
     live: BTreeMap<u32, BTreeMap<u64, LiveSocket>>,
+    /// Flow and socket of the last event: mostly the next one's, and then it is listed.
+    last: Option<(u32, u64)>,
 }
 
 /// What is known at once, without waiting for the order of events to settle. Times in ns.
@@ -45,6 +47,12 @@ impl Ledger {
         if matches!(entry.what, What::Marker { .. } | What::Overflow { .. }) {
             return;
         }
+        let (last, this) = (self.last, Some((flow, entry.cookie)));
+        let plain = matches!(entry.what, What::Tx(_) | What::Rx(_) | What::Send { .. });
+        if plain && last == this {
+            return;
+        }
+        self.last = this;
         let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();
         let moment = match entry.what {
             What::Opened { .. } => &mut socket.opened,
