@@ -72,12 +72,19 @@ fn what_leaves_something_in_flight_waits_for_a_span() {
 /// A sender, packet by packet: what is told must say of each byte when it left and was acknowledged, but for a span.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Send { len: u32, segs: u32 },
+    Send {
+        len: u32,
+        segs: u32,
+    },
     /// So much of what is in flight, in sixteenths.
-    Ack { share: u32 },
+    Ack {
+        share: u32,
+    },
     /// All is told, as in a send call.
     Tell,
-    Wait { ns: u64 },
+    Wait {
+        ns: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -52,14 +52,15 @@ pub fn run(per_second: u32, length: Duration) -> Result<Told> {
     stay_on(TELLERS)?;
     let (reader, mut batches) = kernel.events()?;
     let keeper: JoinHandle<Result<Kept>> = thread::spawn(move || {
-        let mut ledger = Ledger::new();
+        let (mut ledger, mut at) = (Ledger::new(), Instant::now());
         while let Some(batch) = batches.blocking_recv() {
             for raw in batch.iter() {
                 ledger.push(Entry::decode(raw)?);
             }
+            at = Instant::now();
         }
         let cpu = Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?);
-        Ok(Kept { events: ledger.entries().len() as u64, cpu, at: Instant::now() })
+        Ok(Kept { events: ledger.entries().len() as u64, cpu, at })
     });
     stay_on(SENDERS)?;
     // The program is loaded with the first packet; that is no part of it.

@@ -42,8 +42,7 @@ impl Kernel {
     fn tell_slot(&mut self, slot: u32) -> Result<(), KernelError> {
         let mut packet = [0; PACKET];
         packet[SLOT_AT..SLOT_AT + 4].copy_from_slice(&slot.to_ne_bytes());
-        let options =
-            TestRunOptions { data_in: Some(&packet), repeat: 1, ..TestRunOptions::new() };
+        let options = TestRunOptions { data_in: Some(&packet), repeat: 1, ..TestRunOptions::new() };
         let program: &mut SchedClassifier = typed(&mut self.ebpf, PROGRAM)?;
         program.test_run(options).map(drop).map_err(|e| KernelError::program(PROGRAM, &e))
     }

@@ -323,8 +323,8 @@ fn send(r: Record) -> Result<What, DecodeError> {
     if sent.is_some_and(|s| s.segs == 0) {
         return Err(DecodeError::Segments(0));
     }
-    let acked = (with & event::WITH_ACK != 0)
-        .then(|| Acked { before_ns: r.u32(64), ack: r.u32(56) });
+    let acked =
+        (with & event::WITH_ACK != 0).then(|| Acked { before_ns: r.u32(64), ack: r.u32(56) });
     Ok(What::Send { ret: r.u32(60) as i32, end_seq: r.u32(48), sent, acked })
 }
 

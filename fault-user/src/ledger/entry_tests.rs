@@ -55,7 +55,10 @@ fn packet_fields_arrive_where_they_belong() {
 #[test]
 fn a_send_has_its_caller() {
     let e = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
-    assert_eq!((e.pid, e.tid, e.what), (13, 14, What::Send { ret: -32, end_seq: 18, sent: None, acked: None }));
+    assert_eq!(
+        (e.pid, e.tid, e.what),
+        (13, 14, What::Send { ret: -32, end_seq: 18, sent: None, acked: None })
+    );
 }
 
 #[test]

@@ -42,8 +42,7 @@ impl Line {
     }
 
     fn acknowledge(&mut self, ack: u32) {
-        let packet =
-            Packet::tcp(self.socket.remote, self.socket.local, tcp::ACK, 1, 0).ack(ack);
+        let packet = Packet::tcp(self.socket.remote, self.socket.local, tcp::ACK, 1, 0).ack(ack);
         self.show(Direction::Ingress, &packet);
     }
 
