@@ -13,5 +13,6 @@ mod lifecycle;
 mod python;
 mod selected;
 mod support;
+mod thinned;
 mod twins;
 mod udp;
