@@ -6,7 +6,7 @@ use fault_common::rule::{
 };
 
 use super::super::audit::{Counters, RuleCounters, SlotCounters};
-use super::super::entry::{Judged, Packet};
+use super::super::entry::{Acked, Judged, Packet, Sent};
 use super::super::lines::{ArmedChain, FlowDirection, LostEvents};
 use super::*;
 use crate::verdict::Outcome;
@@ -51,7 +51,12 @@ fn one_of_each() -> Vec<Entry> {
         What::Found { accepted: true, local, remote },
         What::Tx(packet),
         What::Rx(Packet { rule: None, dropped: false, ..packet }),
-        What::Send { ret: -32, end_seq: u32::MAX, sent: None, acked: None },
+        What::Send {
+            ret: -32,
+            end_seq: u32::MAX,
+            sent: Some(Sent { before_ns: 1, seq: 2, len: 3, segs: 4 }),
+            acked: Some(Acked { before_ns: 5, ack: 6 }),
+        },
         What::Closed { snd_una: 1, snd_nxt: 2 },
         What::Marker { selector: 1 },
         What::Overflow { selector: 2 },

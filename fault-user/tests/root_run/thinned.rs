@@ -57,8 +57,6 @@ fn what_is_thinned_is_whole_and_makes_one_event_a_send() {
     assert!(events < (SENDS as u64) * 3 / 2, "{events} events of {SENDS} sends");
     let (flow, each) = watched(&["--every-packet"]);
     is_whole(&flow);
-    assert!(
-        each > events + SENDS as u64 / 2,
-        "{each} events with each packet told, {events} without"
-    );
+    // How many sends share a packet is for TCP to say.
+    assert!(each > events, "{each} events with each packet told, {events} without");
 }
