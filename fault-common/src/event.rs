@@ -13,14 +13,20 @@ pub const KIND_BOUND: u8 = 2;
 pub const KIND_ESTABLISHED: u8 = 3;
 /// The socket reached TCP_CLOSE. `retrans` = its total_retrans, `ack` = snd_una, `seq` = snd_nxt.
 pub const KIND_CLOSED: u8 = 4;
-/// A packet of a known socket at TC egress.
+/// A packet of a known socket at TC egress; of TCP also a run of packets that no fault touched
+/// ([`crate::quiet`]): `ts` is then the first one's.
 pub const KIND_TX: u8 = 5;
-/// A packet for a known socket at TC ingress.
+/// A packet for a known socket at TC ingress, or the last of several that only acknowledged.
 pub const KIND_RX: u8 = 6;
-/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes). With the flag
-/// [`SEND_PLACED`] the end of its own bytes, and `ack` = where they begin. `aux` = 1 + the app that called, if it is
-/// not the socket's own.
+/// A send call returned: `ret` bytes or -errno; `seq` = write_seq afterwards (end of its bytes), with the flag
+/// [`SEND_PLACED`] the end of its own. `verdict` = 1 + the app that called, if it is not the socket's own. The other
+/// [`Event::flags`] say what else it tells of the socket: [`WITH_RUN`], [`WITH_ACK`].
 pub const KIND_SEND: u8 = 7;
+/// [`Event::flags`] of a send: a run of packets had left `aux` ns before: `len` bytes at `ifindex` (a sequence number),
+/// `segs` wire packets.
+pub const WITH_RUN: u8 = 1 << 0;
+/// [`Event::flags`] of a send: the acknowledgement `ack` had come `retrans` ns before.
+pub const WITH_ACK: u8 = 1 << 1;
 /// An `opened_after` text was seen inside the app's write; `aux` = selector.
 pub const KIND_MARKER: u8 = 8;
 /// More sockets match a flow than its `max_flows`; nothing was labelled. `aux` = selector.
@@ -35,9 +41,9 @@ pub const KIND_NAMED: u8 = 11;
 pub const KIND_MULTIPATH: u8 = 12;
 
 /// TCP told under its lock where the call's bytes stand.
-pub const SEND_PLACED: u8 = 1;
+pub const SEND_PLACED: u8 = 1 << 2;
 /// Something between the app and TCP changes what is sent, as kTLS does (an upper layer protocol).
-pub const SEND_LAYERED: u8 = 2;
+pub const SEND_LAYERED: u8 = 1 << 3;
 
 /// The packet went on untouched.
 pub const VERDICT_PASS: u8 = 0;

@@ -8,6 +8,7 @@ use crate::condition::{AddressKey, HelloKey, PortKey};
 use crate::event::{Event, SocketEvent};
 use crate::hello::{Hello, KEY};
 use crate::line::{Back, Handed, Transit, Waiting};
+use crate::quiet::Quiet;
 use crate::rule::{CHAIN_LEN, Chain, NTH_LEN, Rule};
 use crate::stats::{RuleCounters, SlotCounters};
 use crate::table::{
@@ -55,6 +56,7 @@ const _: () = {
     assert!(size_of::<SlotCounters>() == 64);
     assert!(size_of::<RuleCounters>() == 24);
     assert!(size_of::<Head>() == 64);
+    assert!(size_of::<Quiet>() == 6 * 8 + 6 * 4);
 };
 
 #[cfg(feature = "user")]
@@ -97,6 +99,7 @@ mod pod {
         MarkerSet,
         SlotCounters,
         RuleCounters,
-        Head
+        Head,
+        Quiet
     );
 }

@@ -13,6 +13,7 @@ pub mod fate;
 pub mod hello;
 pub mod layout;
 pub mod line;
+pub mod quiet;
 pub mod rng;
 pub mod rule;
 pub mod stats;

@@ -30,6 +30,7 @@ mod marker;
 mod memory;
 mod packet;
 mod parse;
+mod quiet;
 mod segment;
 mod select;
 mod send;
@@ -68,6 +69,13 @@ pub fn egress_l3(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn ingress_l3(ctx: TcContext) -> i32 {
     packet::on_packet(&ctx, Direction::Ingress, 0, 0)
+}
+
+/// For tests that show the same packet many times: what marks it as judged is taken off first.
+#[classifier]
+pub fn ingress_again(ctx: TcContext) -> i32 {
+    packet::forget(&ctx);
+    packet::on_packet(&ctx, Direction::Ingress, ETH_HLEN, 0)
 }
 
 // The same in the run's second network namespace.
@@ -176,6 +184,13 @@ pub fn take_in(ctx: TcContext) -> i32 {
 #[unsafe(link_section = "iter/tcp")]
 pub fn take_in_all(ctx: *mut snapshot::IterTcp) -> i32 {
     snapshot::on_socket(ctx);
+    0
+}
+
+/// Run by the controller, for the slot in the packet.
+#[classifier]
+pub fn tell_rest(ctx: TcContext) -> i32 {
+    quiet::tell_rest(&ctx);
     0
 }
 

@@ -6,6 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use fault_common::condition::{AddressKey, CONDITIONS, HelloKey, KINDS, MAX_ADDRESSES, PortKey};
 use fault_common::hello::Hello;
 use fault_common::line::{Back, Handed, TAGS, Transit, Waiting, wait};
+use fault_common::quiet::Quiet;
 use fault_common::rule::{CHAINS, Chain};
 use fault_common::stats::{GLOBALS, RuleCounters, SlotCounters};
 use fault_common::table::{
@@ -51,6 +52,10 @@ pub static SNAPLEN: Global<u32> = Global::new(0xfa01_0009);
 /// How many of them: of those that were lost, and again of the others.
 #[unsafe(no_mangle)]
 pub static CAPTURE_MAX: Global<u32> = Global::new(0xfa01_000a);
+
+/// 1: each packet is told by itself, also where no fault is armed.
+#[unsafe(no_mangle)]
+pub static EVERY_PACKET: Global<u32> = Global::new(0xfa01_000c);
 
 /// Cookie of the network namespace whose sockets are observed; 0: of any. The packet programs hang on its
 /// interfaces (and those of `HOME`) only, and another one may have the same tuples.
@@ -235,6 +240,9 @@ pub static SLOT_NEXT: Array<u64> = Array::with_max_entries(1, 0);
 /// Counters per slot and direction; sized by the loader.
 #[map]
 pub static SLOTS: PerCpuArray<SlotCounters> = PerCpuArray::with_max_entries(2, 0);
+/// What has not been told of a socket, by slot; sized by the loader, which looks into it.
+#[map]
+pub static QUIET: Array<Quiet> = Array::with_max_entries(1, MMAPABLE);
 /// Counters per rule; sized by the loader.
 #[map]
 pub static RULES: PerCpuArray<RuleCounters> = PerCpuArray::with_max_entries(1, 0);

@@ -80,6 +80,12 @@ pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32, network: u32) -> i32 
     if dropped { lose(dir) } else { TC_ACT_UNSPEC }
 }
 
+/// Takes the mark off.
+#[inline(always)]
+pub fn forget(ctx: &TcContext) {
+    Skb::new(ctx).set_tc_index(0);
+}
+
 #[inline(always)]
 fn already_judged(skb: Skb, dir: Direction) -> bool {
     let bit = 1 << dir as u32;

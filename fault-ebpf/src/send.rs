@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_socket_cookie};
 use aya_ebpf::programs::{BtfTracePointContext, FExitContext};
-use fault_common::event::{KIND_MULTIPATH, KIND_SEND, NO_FLOW, SEND_LAYERED, SEND_PLACED};
+use fault_common::event::{KIND_MULTIPATH, KIND_SEND, NO_FLOW, NO_RULE, SEND_LAYERED, SEND_PLACED};
 use fault_common::table::SOCKET_DATAGRAM;
 
 use crate::chunk;
@@ -19,6 +19,7 @@ use crate::maps::{
     OFF_ULP_OPS, OFF_WRITE_SEQ, SOCKETS,
 };
 use crate::memory::read;
+use crate::quiet;
 use crate::select;
 
 /// linux/in.h.
@@ -95,7 +96,7 @@ fn on_send(sk: u64, cookie: u64, ret: i32, placed: Option<(u32, u32)>) {
     let about = About::socket(cookie, socket);
     let (start, end, flags) = match placed {
         Some((start, end)) => (start, end, SEND_PLACED),
-        None => (0, read::<u32>(sk, OFF_WRITE_SEQ.load()), 0),
+        None => (NO_RULE, read::<u32>(sk, OFF_WRITE_SEQ.load()), 0),
     };
     let layered = if read::<u64>(sk, OFF_ULP_OPS.load()) == 0 { 0 } else { SEND_LAYERED };
     let caller = bpf_get_current_pid_tgid();
@@ -108,10 +109,11 @@ fn on_send(sk: u64, cookie: u64, ret: i32, placed: Option<(u32, u32)>) {
     emit::event(KIND_SEND, 0, &about, |ev| {
         ev.pid_tgid = caller;
         ev.seq = end;
-        ev.ack = start;
+        ev.rule = start;
         ev.flags = flags | layered;
-        ev.aux = other;
+        ev.verdict = other as u8;
         ev.ret = ret;
+        quiet::carry(socket.slot, ev);
     });
 }
 

@@ -6,11 +6,17 @@ use fault_common::rule::Direction;
 use crate::classify::Owned;
 use crate::ctx::Skb;
 use crate::emit::{self, About};
+use crate::quiet;
 
 /// Emits what the ledger needs of a packet that goes on, or that is lost, now.
 #[inline(always)]
 pub fn tell(skb: Skb, owned: &Owned, dir: Direction, dropped: bool, rule: u32) {
     if !is_news(owned, dir, dropped, rule) {
+        return;
+    }
+    // No id of a rule has the top bit.
+    let apart = dropped || rule >> 31 == 0 || is_control(owned);
+    if owned.facts.is_tcp() && quiet::keeps(owned, dir as u8, apart) {
         return;
     }
     // SAFETY: a live map value.
@@ -42,13 +48,18 @@ const fn kind(dir: Direction) -> u8 {
     }
 }
 
+#[inline(always)]
+fn is_control(owned: &Owned) -> bool {
+    owned.facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0
+}
+
 /// Whether the ledger has to know of it; takes note of the acknowledgement if so.
 #[inline(always)]
 pub fn is_news(owned: &Owned, dir: Direction, dropped: bool, rule: u32) -> bool {
     // SAFETY: a live map value.
     let socket = unsafe { &mut *owned.socket };
     let facts = &owned.facts;
-    let control = facts.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0;
+    let control = is_control(owned);
     let acks = facts.flags & tcp::ACK != 0;
     let news = match dir {
         Direction::Egress => facts.payload > 0,

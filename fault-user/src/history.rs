@@ -101,8 +101,10 @@ impl History {
 
     /// The next event, in the order of the file.
     pub fn entry(&mut self, entry: Entry, watch: &mut dyn Watch) {
-        if entry.ts <= self.end {
-            self.sockets.push(entry);
+        // What came with an event may be older than it.
+        let end = self.end;
+        for part in entry.parts().filter(|part| part.ts <= end) {
+            self.sockets.push(part);
             self.count(watch);
         }
     }

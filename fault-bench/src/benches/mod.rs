@@ -4,6 +4,7 @@
 mod delay_accuracy;
 mod events;
 mod idle_cost;
+mod ledger;
 mod line_throughput;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ enum Name {
     DelayAccuracy,
     IdleCost,
     Events,
+    Ledger,
 }
 
 /// How much is measured.
@@ -67,6 +69,7 @@ impl Name {
             Self::DelayAccuracy => delay_accuracy::WHAT,
             Self::IdleCost => idle_cost::WHAT,
             Self::Events => events::WHAT,
+            Self::Ledger => ledger::WHAT,
         }
     }
 
@@ -76,6 +79,7 @@ impl Name {
             Self::DelayAccuracy => delay_accuracy::run(lab, effort),
             Self::IdleCost => idle_cost::run(lab, effort),
             Self::Events => events::run(lab, effort),
+            Self::Ledger => ledger::run(effort),
         }
     }
 }

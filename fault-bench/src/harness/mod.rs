@@ -1,5 +1,6 @@
 //! Where and how samples are taken, and how they are shown.
 
+pub mod flood;
 pub mod lab;
 pub mod machine;
 pub mod netem;

@@ -120,6 +120,7 @@ impl Run {
         let mut command = Command::new(&lab.flowfault);
         command.arg("run").arg(&file).arg("--out").arg(lab.file("out"));
         command.args(["--overwrite", "--quiet"]).stdin(Stdio::null());
+        command.args(conditions.every_packet.then_some("--every-packet"));
         command.stdout(Stdio::null()).stderr(fs::File::create(lab.file("stderr"))?);
         // Apps run as the user behind sudo, who could not enter root's temporary directory.
         for variable in ["SUDO_UID", "SUDO_GID", "SUDO_USER"] {

@@ -15,18 +15,20 @@ pub struct Conditions {
     pub fault: String,
     /// Whether the client has the connection `decoy`.
     pub decoy: bool,
+    /// Whether each packet is told by itself, also where no fault is armed.
+    pub every_packet: bool,
 }
 
 impl Conditions {
     /// This fault on the flow that is measured.
     pub fn on(flow: &'static str, fault: &str) -> Self {
-        Self { flow, fault: fault.into(), decoy: false }
+        Self { flow, fault: fault.into(), decoy: false, every_packet: false }
     }
 
     /// A fault that hits the decoy; what is measured is another connection.
     pub fn elsewhere() -> Self {
         let fault = "direction = 'egress', drop = 1.0".into();
-        Self { flow: "decoy", fault, decoy: true }
+        Self { flow: "decoy", fault, decoy: true, every_packet: false }
     }
 }
 

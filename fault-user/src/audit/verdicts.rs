@@ -12,7 +12,8 @@ use crate::report::model::{Report, SendReport};
 
 pub(super) fn check(record: &Record<'_>, events: &Events, report: &Report, audit: &mut Audit) {
     let end = record.end.ts;
-    let until: Vec<Entry> = events.entries.iter().filter(|e| e.ts <= end).copied().collect();
+    let parts = events.entries.iter().flat_map(Entry::parts);
+    let until: Vec<Entry> = parts.filter(|e| e.ts <= end).collect();
     let flows = build::build(&until);
     let again = correlate::correlate(&flows, &events.messages, &facts(record));
     let mut kept = Kept::new(SENDS, Tally::new(false), None);

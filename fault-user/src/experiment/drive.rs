@@ -241,6 +241,10 @@ fn renew(stage: &mut Stage, state: &mut State<'_>, now: u64, hard_stop: Option<u
     if let Err(e) = stage.kernel.renew_lease(until) {
         state.fail(told(&e));
     }
+    // So often, so that no event is much later than what it is about.
+    if let Err(e) = stage.kernel.tell_rest() {
+        state.fail(told(&e));
+    }
 }
 
 /// Hands the timeline what has happened.

@@ -29,6 +29,9 @@ pub async fn end(stage: &mut Stage, state: &mut State<'_>) {
     drive::catch_up(stage, state).await;
     finish_line(stage, state);
     stage.kernel.detach_interfaces();
+    if let Err(e) = stage.kernel.tell_rest() {
+        state.fail(told(&e));
+    }
     // What runs on without the run would go on telling, and be counted, when nobody reads any more.
     if let Err(e) = stage.kernel.unload() {
         state.fail(told(&e));

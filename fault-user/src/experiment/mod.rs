@@ -65,6 +65,8 @@ pub struct Options {
     pub tier: Option<Tier>,
     /// How to attach to interfaces, instead of the better way.
     pub hook: Option<Hook>,
+    /// Tell of each packet by itself, also where no fault is armed.
+    pub every_packet: bool,
     /// Kernel-side log messages: 0 off to 5 trace.
     pub kernel_log: u32,
     /// Start the janitor that cleans up when this process is killed. Needs the `flowfault`

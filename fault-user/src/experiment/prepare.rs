@@ -90,6 +90,7 @@ pub async fn prepare(
         log_level: options.kernel_log,
         fq: matches!(device, Some(Device::Fq(_))),
         hook: options.hook,
+        every_packet: options.every_packet,
         snaplen: if capture.max > 0 { capture.snaplen } else { 0 },
         captures: capture.max,
         accepting,

@@ -30,6 +30,12 @@ impl Batch {
         Self::default()
     }
 
+    /// One with room for as many as another has.
+    fn like(other: &Self) -> Self {
+        let (bytes, ends) = (other.bytes.len(), other.ends.len());
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(ends), of_ring: false }
+    }
+
     /// Adds a record.
     pub fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(record);
@@ -150,7 +156,7 @@ fn consume(
     stop: &AtomicBool,
     taken: &AtomicU64,
 ) {
-    let mut read = 0;
+    let (mut read, mut room) = (0, Batch::new());
     loop {
         // Read the flag before the ring: what was written before the stop is then still read.
         let stopping = stop.load(Ordering::Acquire);
@@ -158,7 +164,7 @@ fn consume(
             std::thread::sleep(CATCH_UP);
             continue;
         }
-        let mut batch = Batch { of_ring: true, ..Batch::new() };
+        let mut batch = Batch { of_ring: true, ..room };
         while batch.len() < BATCH
             && let Some(item) = ring.next()
         {
@@ -166,6 +172,7 @@ fn consume(
         }
         read += batch.len() as u64;
         let drained = batch.len() < BATCH;
+        room = Batch::like(&batch);
         if !batch.is_empty() && tx.send(batch).is_err() {
             return;
         }

@@ -12,7 +12,7 @@ use fault_common::table::{SEL_AFTER_PROCESS, SEL_AFTER_THREAD, SEL_HELLO, Select
 
 use super::error::KernelError;
 use super::hooks::{Hook, Hooks, Network};
-use super::{Kernel, btf};
+use super::{Kernel, btf, rest};
 
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fault-ebpf"));
@@ -34,7 +34,7 @@ pub struct Setup {
     pub udp_conditions: u64,
     /// How many rules have counters.
     pub rules: u32,
-    /// How many sockets can be observed; each takes 96 bytes a CPU.
+    /// How many sockets can be observed; each takes 128 bytes a CPU and 172 besides.
     pub slots: u32,
     /// Size of the event ring in bytes, a power of two.
     pub ring_bytes: u32,
@@ -62,6 +62,8 @@ pub struct Setup {
     pub accepting: u64,
     /// How to attach to interfaces; `None`: the better way that this kernel has.
     pub hook: Option<Hook>,
+    /// Whether each packet is told by itself, also where no fault is armed.
+    pub every_packet: bool,
 }
 
 impl Default for Setup {
@@ -84,6 +86,7 @@ impl Default for Setup {
             whole: false,
             accepting: 0,
             hook: None,
+            every_packet: false,
         }
     }
 }
@@ -118,6 +121,7 @@ impl Kernel {
         if markers {
             load_output_filter(&mut ebpf)?;
         }
+        let quiet = rest::share(&ebpf, setup.slots)?;
         let control = ebpf
             .take_map("CONTROL")
             .ok_or(KernelError::Object { what: "without the map CONTROL" })?;
@@ -125,6 +129,7 @@ impl Kernel {
         let mut kernel = Self {
             ebpf,
             btf: Btf::from_sys_fs().ok(),
+            quiet,
             control,
             epoch: 0,
             banks: [Vec::new(), Vec::new()],
@@ -181,6 +186,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
     let abi = ABI_VERSION | 0xabab_0000;
     let selectors = setup.selectors.len() as u32;
     let (leased, whole) = (u32::from(setup.leased), u32::from(setup.whole));
+    let every_packet = u32::from(setup.every_packet);
     let (fq, tags) = if setup.fq { (1u32, TAGS) } else { (0, 1) };
     let hellos = if setup.selectors.iter().any(waits_for_hello) { HELLOS } else { 1 };
     let mut loader = EbpfLoader::new();
@@ -192,6 +198,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("LOG_LEVEL", &setup.log_level, true)
         .override_global("LEASED", &leased, true)
         .override_global("FQ", &fq, true)
+        .override_global("EVERY_PACKET", &every_packet, true)
         .override_global("SNAPLEN", &setup.snaplen, true)
         .override_global("CAPTURE_MAX", &setup.captures, true)
         .override_global("UDP_CONDITIONS", &setup.udp_conditions, true)
@@ -200,6 +207,7 @@ fn load_object(setup: &Setup, offsets: &btf::Offsets) -> Result<Ebpf, KernelErro
         .override_global("WHOLE", &whole, true)
         .override_global("ACCEPTING", &setup.accepting, true)
         .map_max_entries("SLOTS", setup.slots * 2)
+        .map_max_entries("QUIET", setup.slots)
         .map_max_entries("TRANSIT", setup.slots * 2)
         .map_max_entries("WAITING", tags)
         .map_max_entries("HELLOS", hellos)
@@ -227,6 +235,7 @@ fn capture_ring(snaplen: u32) -> u32 {
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     load_packet_programs(ebpf, Network::Run, true)?;
     load_classifier(ebpf, "line_return")?;
+    load_classifier(ebpf, rest::PROGRAM)?;
     for name in ["connect4", "connect6"] {
         let program: &mut CgroupSockAddr = typed(ebpf, name)?;
         program.load().map_err(|e| KernelError::program(name, &e))?;

@@ -20,6 +20,7 @@ mod logs;
 mod mapped;
 mod probe;
 pub(crate) mod qdisc;
+mod rest;
 mod tables;
 pub mod testing;
 mod waits;
@@ -27,6 +28,7 @@ mod waits;
 use aya::Ebpf;
 use aya::maps::{Array, MapData, RingBuf};
 use aya::programs::tc::SchedClassifierLink;
+use fault_common::quiet::Quiet;
 
 pub use captures::CaptureReader;
 pub use counters::Totals;
@@ -102,6 +104,8 @@ impl Kernel {
 pub struct Kernel {
     ebpf: Ebpf,
     btf: Option<aya::Btf>,
+    /// What has not been told of each socket, by slot.
+    quiet: mapped::Mapped<Quiet>,
     control: Array<MapData, u64>,
     epoch: u64,
     /// Flow and direction of the chains that each bank holds.

@@ -1,5 +1,5 @@
 //! What packet tests need of the kernel side: BPF_PROG_TEST_RUN on the real programs, and a look
-//! at what was loaded. Nothing else uses this.
+//! at what was loaded. Benchmarks flood the ring with it; nothing else uses this.
 
 use aya::maps::Map;
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions};
@@ -89,6 +89,24 @@ impl Kernel {
             .map_err(|e| KernelError::program(name, &e))?;
         output.truncate(result.data_size_out as usize);
         Ok(TestVerdict { code: result.return_value.cast_signed(), output })
+    }
+
+    /// Shows the same packet to the ingress program, so often. It judges it each time; the time that it took for one, ns, as
+    /// the kernel measures it.
+    ///
+    /// # Errors
+    /// As [`Kernel::test_run`].
+    pub fn flood(&mut self, packet: &[u8], times: u32) -> Result<u64, KernelError> {
+        const AGAIN: &str = "ingress_again";
+        let program: &mut SchedClassifier = typed(&mut self.ebpf, AGAIN)?;
+        let failed = |e| KernelError::program(AGAIN, &e);
+        if program.fd().is_err() {
+            program.load().map_err(failed)?;
+        }
+        let options =
+            TestRunOptions { data_in: Some(packet), repeat: times, ..TestRunOptions::new() };
+        let result = program.test_run(options).map_err(failed)?;
+        Ok(result.duration.as_nanos() as u64)
     }
 
     /// Name and number of instructions that the verifier walked, of each program of this run. Needs

@@ -34,7 +34,7 @@ impl Sockets {
         if !matches!(entry.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath)
             && let Some(socket) = self.by_cookie.get_mut(&entry.cookie)
         {
-            socket.push(entry);
+            entry.parts().for_each(|part| socket.push(part));
         }
     }
 

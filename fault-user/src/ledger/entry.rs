@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use fault_common::event::{self, Kind};
+use fault_common::event::{self, Kind, tcp};
 use fault_common::rule::Direction;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -83,7 +83,7 @@ pub enum What {
     /// A packet came for the socket.
     Rx(Packet),
     /// A send call returned `ret` (bytes or -errno); its last byte ends at `end_seq`, or before it without
-    /// `start_seq`, which is where TCP put its first.
+    /// `start_seq`, which is where TCP put its first. With it is told what had happened to the socket before.
     Send {
         ret: i32,
         end_seq: u32,
@@ -95,6 +95,10 @@ pub enum What {
         /// The app that called, if it is not the one whose socket it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<Sent>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acked: Option<Acked>,
     },
     /// A text that a selector waits for was written.
     Marker { selector: u32 },
@@ -115,6 +119,28 @@ pub struct Standing {
     pub unacked: u32,
     /// How many of those had never been sent.
     pub unsent: u32,
+}
+
+/// Packets with new bytes, one behind the other, that no fault touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// How long before `ts` the first left, ns.
+    pub before_ns: u32,
+    /// Sequence number of the first byte.
+    pub seq: u32,
+    /// Payload bytes.
+    pub len: u32,
+    /// Packets on the wire, at least 1.
+    pub segs: u16,
+}
+
+/// An acknowledgement that no fault touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acked {
+    /// How long before `ts` it came, ns.
+    pub before_ns: u32,
+    /// Its number.
+    pub ack: u32,
 }
 
 /// A packet as the TC program judged it.
@@ -166,6 +192,21 @@ fn is_zero(n: &u32) -> bool {
 }
 
 impl Packet {
+    /// One without anything.
+    const UNTOUCHED: Self = Self {
+        dropped: false,
+        discarded: false,
+        rule: None,
+        held_us: 0,
+        judged: None,
+        flags: 0,
+        segs: 1,
+        seq: 0,
+        len: 0,
+        ack: 0,
+        ifindex: 0,
+    };
+
     /// Whether all of these TCP flags are set.
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags == flags
@@ -233,9 +274,52 @@ impl Entry {
             passive: r.u8(29) & 1 != 0,
             lport: r.u16(72),
             rport: r.u16(74),
-            retrans: r.u32(64),
+            // Of a send something else stands there.
+            retrans: if matches!(kind, Kind::Send) { 0 } else { r.u32(64) },
             what: what(kind, r)?,
         })
+    }
+
+    /// What it tells, one by one: itself, and what came with it as if it had been told by itself.
+    pub fn parts(&self) -> impl Iterator<Item = Self> {
+        let (own, sent, acked) = match self.what {
+            What::Send { ret, end_seq, start_seq, layered, sender, sent, acked } => {
+                let (none, nothing) = (None, None);
+                let own = What::Send {
+                    sent: none,
+                    acked: nothing,
+                    ret,
+                    end_seq,
+                    start_seq,
+                    layered,
+                    sender,
+                };
+                (own, sent, acked)
+            }
+            other => (other, None, None),
+        };
+        let before = |ns: u32, what| Self {
+            ts: self.ts.saturating_sub(ns.into()),
+            pid: 0,
+            tid: 0,
+            what,
+            ..*self
+        };
+        let sent = sent.map(|s| before(s.before_ns, What::Tx(s.packet())));
+        let acked = acked.map(|a| before(a.before_ns, What::Rx(a.packet())));
+        std::iter::once(Self { what: own, ..*self }).chain(sent).chain(acked)
+    }
+}
+
+impl Sent {
+    fn packet(self) -> Packet {
+        Packet { seq: self.seq, len: self.len, segs: self.segs, ..Packet::UNTOUCHED }
+    }
+}
+
+impl Acked {
+    fn packet(self) -> Packet {
+        Packet { ack: self.ack, flags: tcp::ACK, ..Packet::UNTOUCHED }
     }
 }
 
@@ -271,16 +355,34 @@ fn what(kind: Kind, r: Record) -> Result<What, DecodeError> {
         Kind::Closed => What::Closed { snd_una: r.u32(56), snd_nxt: r.u32(48) },
         Kind::Tx => What::Tx(packet(r, Direction::Egress)?),
         Kind::Rx => What::Rx(packet(r, Direction::Ingress)?),
-        Kind::Send => What::Send {
-            ret: r.u32(60) as i32,
-            end_seq: r.u32(48),
-            start_seq: (r.u8(26) & event::SEND_PLACED != 0).then(|| r.u32(56)),
-            layered: r.u8(26) & event::SEND_LAYERED != 0,
-            sender: r.u32(68).checked_sub(1),
-        },
+        Kind::Send => send(r)?,
         Kind::Marker => What::Marker { selector: r.u32(68) },
         Kind::Multipath => What::Multipath,
         Kind::Overflow => What::Overflow { selector: r.u32(68) },
+    })
+}
+
+fn send(r: Record) -> Result<What, DecodeError> {
+    let with = r.u8(26);
+    let sent = (with & event::WITH_RUN != 0).then(|| Sent {
+        before_ns: r.u32(68),
+        seq: r.u32(76),
+        len: r.u32(52),
+        segs: r.u16(30),
+    });
+    if sent.is_some_and(|s| s.segs == 0) {
+        return Err(DecodeError::Segments(0));
+    }
+    let acked =
+        (with & event::WITH_ACK != 0).then(|| Acked { before_ns: r.u32(64), ack: r.u32(56) });
+    Ok(What::Send {
+        ret: r.u32(60) as i32,
+        end_seq: r.u32(48),
+        start_seq: (with & event::SEND_PLACED != 0).then(|| r.u32(44)),
+        layered: with & event::SEND_LAYERED != 0,
+        sender: u32::from(r.u8(25)).checked_sub(1),
+        sent,
+        acked,
     })
 }
 

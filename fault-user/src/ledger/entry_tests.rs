@@ -60,7 +60,15 @@ fn a_send_has_its_caller() {
         (
             13,
             14,
-            What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: Some(21) }
+            What::Send {
+                ret: -32,
+                end_seq: 18,
+                start_seq: None,
+                layered: false,
+                sender: Some(25),
+                sent: None,
+                acked: None
+            }
         )
     );
 }
@@ -85,7 +93,15 @@ fn every_kind_decodes() {
     let send = Entry::decode(&record(event::KIND_SEND, EVENT_LEN)).unwrap();
     assert_eq!(
         send.what,
-        What::Send { ret: -32, end_seq: 18, start_seq: None, layered: false, sender: Some(21) }
+        What::Send {
+            ret: -32,
+            end_seq: 18,
+            start_seq: None,
+            layered: false,
+            sender: Some(25),
+            sent: None,
+            acked: None
+        }
     );
     let closed = Entry::decode(&record(event::KIND_CLOSED, EVENT_LEN)).unwrap();
     assert_eq!(closed.what, What::Closed { snd_una: 20, snd_nxt: 18 });
@@ -148,4 +164,47 @@ fn what_the_receiver_throws_away_is_lost_too() {
     raw[25] = event::VERDICT_DISCARDED;
     let e = Entry::decode(&raw).unwrap();
     assert!(matches!(e.what, What::Rx(Packet { dropped: true, discarded: true, .. })));
+}
+
+#[test]
+fn what_a_send_tells_besides_comes_apart() {
+    let mut raw = record(event::KIND_SEND, EVENT_LEN);
+    raw[26] = event::WITH_RUN | event::WITH_ACK;
+    let e = Entry::decode(&raw).unwrap();
+    let sent = Sent { before_ns: 22, seq: 25, len: 19, segs: 3 };
+    let acked = Acked { before_ns: 21, ack: 20 };
+    let both = What::Send {
+        ret: -32,
+        end_seq: 18,
+        start_seq: None,
+        layered: false,
+        sender: Some(25),
+        sent: Some(sent),
+        acked: Some(acked),
+    };
+    assert_eq!((e.what, e.retrans), (both, 0));
+
+    let e = Entry { ts: 1000, ..e };
+    let [send, tx, rx] = e.parts().collect::<Vec<_>>()[..] else { panic!("three parts") };
+    assert_eq!(
+        send.what,
+        What::Send {
+            ret: -32,
+            end_seq: 18,
+            start_seq: None,
+            layered: false,
+            sender: Some(25),
+            sent: None,
+            acked: None
+        }
+    );
+    assert_eq!((send.ts, send.tid, tx.ts, tx.tid, rx.ts), (1000, 14, 978, 0, 979));
+    let What::Tx(run) = tx.what else { panic!("{tx:?}") };
+    assert_eq!((run.seq, run.len, run.segs, run.dropped, run.rule), (25, 19, 3, false, None));
+    let What::Rx(ack) = rx.what else { panic!("{rx:?}") };
+    assert_eq!((ack.ack, ack.flags, ack.dropped), (20, tcp::ACK, false));
+    assert_eq!(send.parts().collect::<Vec<_>>(), [send], "nothing is told twice");
+
+    raw[30..32].copy_from_slice(&0u16.to_ne_bytes());
+    assert_eq!(Entry::decode(&raw), Err(DecodeError::Segments(0)));
 }

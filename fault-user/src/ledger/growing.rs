@@ -185,7 +185,7 @@ impl Keep {
 fn sends(list: &[Entry], seq: &mut Unwrapper, end: &mut i64) -> Vec<SendCall> {
     let mut sends = Vec::new();
     for e in list {
-        let What::Send { ret, end_seq, start_seq, layered, sender } = e.what else {
+        let What::Send { ret, end_seq, start_seq, layered, sender, .. } = e.what else {
             continue;
         };
         let error = (ret < 0).then(|| -ret);

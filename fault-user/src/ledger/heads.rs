@@ -33,7 +33,8 @@ impl Heads {
     pub fn note(&mut self, e: &Entry) {
         // These are about no socket in particular.
         if !matches!(e.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
-            self.by_cookie.entry(e.cookie).or_insert_with(|| Head::new(e)).note(e);
+            let head = self.by_cookie.entry(e.cookie).or_insert_with(|| Head::new(e));
+            e.parts().for_each(|part| head.note(&part));
         }
     }
 

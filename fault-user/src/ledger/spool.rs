@@ -149,6 +149,8 @@ mod tests {
                 start_seq: None,
                 layered: false,
                 sender: None,
+                sent: None,
+                acked: None,
             },
         })
     }

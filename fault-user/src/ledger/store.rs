@@ -18,7 +18,7 @@ use crate::correlate::names::{Names, RuleName};
 use crate::outcome::AppMessage;
 
 /// Version of the layout of `events.jsonl`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// All events of a run.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct Ledger {
     entries: Vec<Entry>,
     heads: Heads,
     live: BTreeMap<u32, BTreeMap<u64, LiveSocket>>,
+    /// Flow and socket of the last event: mostly the next one's, and then it is listed.
+    last: Option<(u32, u64)>,
 }
 
 /// What is known at once, without waiting for the order of events to settle. Times in ns.
@@ -55,6 +57,12 @@ impl Ledger {
         if matches!(entry.what, What::Marker { .. } | What::Overflow { .. } | What::Multipath) {
             return;
         }
+        let (last, this) = (self.last, Some((flow, entry.cookie)));
+        let plain = matches!(entry.what, What::Tx(_) | What::Rx(_) | What::Send { .. });
+        if plain && last == this {
+            return;
+        }
+        self.last = this;
         let socket = self.live.entry(flow).or_default().entry(entry.cookie).or_default();
         let moment = match entry.what {
             What::Opened { .. } => &mut socket.opened,
@@ -88,7 +96,9 @@ impl Ledger {
 
     /// One record per socket, as things stood at `end` (CLOCK_MONOTONIC ns).
     pub fn flows_until(&self, end: u64) -> Vec<FlowRecord> {
-        let until: Vec<Entry> = self.entries.iter().filter(|e| e.ts <= end).copied().collect();
+        // What came with an event may be older than it.
+        let parts = self.entries.iter().flat_map(Entry::parts);
+        let until: Vec<Entry> = parts.filter(|e| e.ts <= end).collect();
         build::build(&until)
     }
 

@@ -6,7 +6,7 @@ use fault_common::rule::{
 };
 
 use super::super::audit::{Counters, RuleCounters, SlotCounters};
-use super::super::entry::{Judged, Packet, Standing};
+use super::super::entry::{Acked, Judged, Packet, Sent, Standing};
 use super::super::lines::{ArmedChain, FlowDirection, LostEvents};
 use super::*;
 use crate::verdict::Outcome;
@@ -58,6 +58,8 @@ fn one_of_each() -> Vec<Entry> {
             start_seq: Some(0),
             layered: true,
             sender: Some(1),
+            sent: Some(Sent { before_ns: 1, seq: 2, len: 3, segs: 4 }),
+            acked: Some(Acked { before_ns: 5, ack: 6 }),
         },
         What::Closed { snd_una: 1, snd_nxt: 2 },
         What::Marker { selector: 1 },
@@ -228,7 +230,15 @@ fn live_facts_are_per_flow_and_keep_the_earliest_moment() {
         30,
         2,
         Some(0),
-        What::Send { ret: 1, end_seq: 1, start_seq: Some(0), layered: false, sender: None },
+        What::Send {
+            ret: 1,
+            end_seq: 1,
+            start_seq: Some(0),
+            layered: false,
+            sender: None,
+            sent: None,
+            acked: None,
+        },
     ));
     ledger.push(entry(40, 3, None, up));
     ledger.push(entry(50, 1, Some(0), What::Closed { snd_una: 0, snd_nxt: 0 }));

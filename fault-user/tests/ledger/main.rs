@@ -13,4 +13,5 @@ mod results;
 mod simulation;
 mod streams;
 mod table;
+mod thinned;
 mod trace;

@@ -29,7 +29,7 @@ enum Luck {
 
 /// What is known of every single byte; the oracle, free of ranges.
 #[derive(Debug, Clone, Copy, Default)]
-struct Byte {
+pub struct Byte {
     first_faulted: Option<bool>,
     passed: bool,
     received: bool,
@@ -82,7 +82,7 @@ impl Tcp<'_> {
 }
 
 #[derive(Debug, Clone)]
-struct Plan {
+pub struct Plan {
     isn: u32,
     /// Size, milliseconds until the next one, and whether the app says ok.
     messages: Vec<(usize, u32, bool)>,
@@ -97,7 +97,7 @@ fn luck() -> impl Strategy<Value = Luck> {
     prop_oneof![4 => Just(Luck::Pass), 3 => Just(Luck::Faulted), 1 => Just(Luck::Vanished)]
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+pub fn plan() -> impl Strategy<Value = Plan> {
     (
         any::<u32>(),
         prop::collection::vec((1usize..350, 2u32..400, any::<bool>()), 1..12),
@@ -117,9 +117,9 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 /// A message: byte range, moment of sending, whether the app says ok.
-type Sent = (std::ops::Range<usize>, u32, bool);
+pub type Sent = (std::ops::Range<usize>, u32, bool);
 
-fn play(plan: &Plan, trace: &mut Trace) -> (Vec<Byte>, Vec<Sent>) {
+pub fn play(plan: &Plan, trace: &mut Trace) -> (Vec<Byte>, Vec<Sent>) {
     let sock = trace.socket_from(0, plan.isn);
     let cycle = |v: &Vec<Luck>| Box::new(v.clone().into_iter().cycle());
     let (luck, ack_luck) = (cycle(&plan.luck), cycle(&plan.ack_luck));

@@ -126,6 +126,8 @@ impl Trace {
                 start_seq: None,
                 layered: false,
                 sender: self.sender,
+                sent: None,
+                acked: None,
             },
         );
         self
@@ -142,6 +144,8 @@ impl Trace {
                 start_seq: None,
                 layered: false,
                 sender: self.sender,
+                sent: None,
+                acked: None,
             },
         );
         self

@@ -26,19 +26,19 @@ use crate::rig::{
 };
 
 /// Cookies registered ahead: others may take some of them in between.
-const AHEAD: u64 = 16;
+pub const AHEAD: u64 = 16;
 /// Where the stream begins; it wraps after a few packets.
 const ISN: u32 = 0xffff_f000;
 
 /// Cookies are counted per CPU.
-fn stay_on_one_cpu() {
+pub fn stay_on_one_cpu() {
     let mut cpus = CpuSet::new();
     cpus.set(0).unwrap();
     sched_setaffinity(Pid::from_raw(0), &cpus).unwrap();
 }
 
 /// The cookie that the kernel gives a new socket.
-fn fresh_cookie() -> u64 {
+pub fn fresh_cookie() -> u64 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (mut cookie, mut length) = (0u64, size_of::<u64>() as libc::socklen_t);
     // SAFETY: SO_COOKIE writes 8 bytes into a buffer of that size.

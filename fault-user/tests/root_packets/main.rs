@@ -20,3 +20,4 @@ mod positions;
 mod rig;
 mod ring;
 mod stack;
+mod thinned;

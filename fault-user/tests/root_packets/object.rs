@@ -81,6 +81,7 @@ fn each_load_time_value_has_a_place_and_an_initial_value_of_its_own() {
         "SLOTS_LEN",
         "LOG_LEVEL",
         "LEASED",
+        "EVERY_PACKET",
         "UDP_CONDITIONS",
         "FQ",
         "ACCEPTING",

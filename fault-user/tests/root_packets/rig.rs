@@ -18,9 +18,9 @@ use crate::packet::Packet;
 /// Rules that have counters.
 pub const RULES: u32 = 256;
 
-/// A setup for packet tests: no controller, so no lease.
+/// A setup for packet tests: no controller, so no lease, and each packet is told.
 pub fn setup(seed: u64) -> Setup {
-    Setup { seed, rules: RULES, slots: 16, leased: false, ..Setup::default() }
+    Setup { seed, rules: RULES, slots: 16, leased: false, every_packet: true, ..Setup::default() }
 }
 
 /// A selector for one TCP connection of any app.

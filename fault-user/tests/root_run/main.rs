@@ -16,5 +16,6 @@ mod python;
 mod selected;
 mod sends;
 mod support;
+mod thinned;
 mod twins;
 mod udp;

@@ -75,6 +75,9 @@ pub struct Run {
     /// Attach to interfaces this way instead of the better one that works
     #[arg(long, value_enum)]
     pub hook: Option<HookArg>,
+    /// Have an event for each packet in events.jsonl, also where no fault is armed
+    #[arg(long)]
+    pub every_packet: bool,
 }
 
 /// Ways to attach to interfaces, as report.json calls them.

@@ -42,6 +42,7 @@ pub fn run(args: Run) -> Result<Code> {
         seed,
         tier: args.evidence.map(Into::into),
         hook: args.hook.map(Into::into),
+        every_packet: args.every_packet,
         kernel_log: kernel_log(),
         held: held(),
         janitor: true,

@@ -121,6 +121,7 @@ async fn perform(args: &Inject, scenario: &Scenario, hits: &[Hit], reach: Reach)
         seed: args.run.seed,
         tier: None,
         hook: args.run.hook.map(Into::into),
+        every_packet: false,
         kernel_log: run::kernel_log(),
         held: run::held(),
         janitor: true,
