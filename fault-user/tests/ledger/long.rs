@@ -92,7 +92,7 @@ fn message(t: &mut Trace, s: Sock, written: &mut Written, (n, ms): (u64, f64), l
     let from = *written.entry(s.cookie).or_default();
     let len = 80 + (n % 7) as i64 * 40;
     let to = from + len;
-    let failed = luck % 11 == 0;
+    let failed = luck.is_multiple_of(11);
     match luck {
         // The first copy is lost, the second comes through.
         0..5 => {
@@ -297,7 +297,7 @@ fn weigh(sends: u64, every: u64) -> Weighed {
             t.resume(s, from);
             t.tx(s, ms, from, to).send(s, ms + 0.002, 100).ack(s, ms + 0.05, to);
             written.insert(s.cookie, to);
-            if n % every == 0 {
+            if n.is_multiple_of(every) {
                 t.message(&format!("m{n}"), Fine, ms - 0.0005, ms + 0.0025).bytes = Some(100);
             }
         }
