@@ -92,7 +92,7 @@ fn message(t: &mut Trace, s: Sock, written: &mut Written, (n, ms): (u64, f64), l
     let from = *written.entry(s.cookie).or_default();
     let len = 80 + (n % 7) as i64 * 40;
     let to = from + len;
-    let failed = luck % 11 == 0;
+    let failed = luck.is_multiple_of(11);
     match luck {
         // The first copy is lost, the second comes through.
         0..5 => {
@@ -248,4 +248,81 @@ fn a_broken_law_is_found_in_parts_too() {
     let (_, rest) = judge(&t, 1500, |_| 0.3);
     assert_eq!(rest.broken, BTreeMap::from([(s.cookie, from..from + 80)]));
     assert!(ns(0.0) > 0);
+}
+
+/// Counts, and looks at the process's own memory now and then.
+#[derive(Default)]
+struct Weighed {
+    verdicts: BTreeMap<Verdict, u64>,
+    most_kb: u64,
+    sends: u64,
+}
+
+impl Watch for Weighed {
+    fn stretch(&mut self, _: &Lookup<'_>, _: u64) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+        self.most_kb = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    }
+    fn send(&mut self, send: SendReport) {
+        self.sends += 1;
+        *self.verdicts.entry(send.verdict).or_default() += 1;
+    }
+}
+
+/// Records of `sends` sends on eight sockets, in pieces that are made as they are wanted.
+fn weigh(sends: u64, every: u64) -> Weighed {
+    const PIECE: u64 = 10_000;
+    let mut base = Trace::new();
+    let socks: Vec<Sock> = (0..8).map(|n| base.socket(n % 2)).collect();
+    base.facts.end = ns(sends as f64 / 100.0 + 1_000.0);
+    // One packet of each: that there are any is all that heads tell of them.
+    for s in &socks {
+        base.tx(*s, 1.0, 0, 100);
+    }
+    let heads = Heads::of(&base.entries);
+    let (mut weighed, mut written) = (Weighed::default(), Written::new());
+    let mut history = History::new(&heads, base.facts.clone(), fault_user::history::HELD);
+    base.entries.iter().for_each(|e| history.entry(*e, &mut weighed));
+    for piece in 0..sends / PIECE {
+        let mut t = Trace::new();
+        for _ in &socks {
+            t.open_socket(0, 1_000);
+        }
+        for n in piece * PIECE..(piece + 1) * PIECE {
+            // A hundred a millisecond.
+            let (ms, s) = (10.0 + n as f64 / 100.0, socks[(n % 8) as usize]);
+            let from = *written.entry(s.cookie).or_default();
+            let to = from + 100;
+            t.resume(s, from);
+            t.tx(s, ms, from, to).send(s, ms + 0.002, 100).ack(s, ms + 0.05, to);
+            written.insert(s.cookie, to);
+            if n.is_multiple_of(every) {
+                t.message(&format!("m{n}"), Fine, ms - 0.0005, ms + 0.0025).bytes = Some(100);
+            }
+        }
+        let mut lines = t.messages.into_iter().peekable();
+        for entry in t.entries {
+            while let Some(line) = lines.next_if(|m| m.t1 < entry.ts) {
+                history.message(line, &mut weighed);
+            }
+            history.entry(entry, &mut weighed);
+        }
+        lines.for_each(|line| history.message(line, &mut weighed));
+    }
+    history.finish(&mut weighed);
+    weighed
+}
+
+#[test]
+#[ignore = "a measurement: ten million sends take minutes (docs/benchmarks.md)"]
+fn ten_million_sends_stay_below_a_gibibyte() {
+    for every in [1, u64::MAX] {
+        let weighed = weigh(10_000_000, every);
+        println!("every {every}: {} KiB, {:?}", weighed.most_kb, weighed.verdicts);
+        assert!(weighed.most_kb < 1 << 20, "{} KiB", weighed.most_kb);
+        if every == 1 {
+            assert_eq!(weighed.verdicts[&Verdict::Delivered], 10_000_000);
+        }
+    }
 }

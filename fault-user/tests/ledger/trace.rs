@@ -112,6 +112,11 @@ impl Trace {
         self
     }
 
+    /// Goes on where another trace ended.
+    pub fn resume(&mut self, s: Sock, written: i64) {
+        self.written[s.cookie as usize - 1] = written;
+    }
+
     /// A send call that returns at `ms`.
     pub fn send(&mut self, s: Sock, ms: f64, len: i64) -> &mut Self {
         let end = &mut self.written[s.cookie as usize - 1];
