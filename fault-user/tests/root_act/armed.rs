@@ -56,6 +56,7 @@ fn know(cookie: u64, local: SocketAddr, remote: SocketAddr) -> Kernel {
         raddr: saddr,
         pid_tgid: 0,
         allowed: 0,
+        reach: [0; 2],
         last: [LastSegment::default(); 2],
     };
     kernel.add_socket(cookie, entry, Tuple { saddr, daddr, sport, dport, proto: 6 }).unwrap();
