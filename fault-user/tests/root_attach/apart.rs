@@ -1,6 +1,6 @@
 //! Two programs that run already, in two network namespaces.
 
-use crate::daemon::{Daemon, Told, echo_at};
+use crate::daemon::{Daemon, Told, echo_at, patient};
 use crate::support::netns::Netns;
 use crate::support::objects::Objects;
 use crate::support::process::Process;
@@ -16,6 +16,7 @@ struct Alone {
 
 impl Alone {
     fn start(lab: &Lab, far: bool, name: &str) -> Self {
+        patient(lab);
         let netns = if far { lab.far.as_ref().expect("a pair") } else { &lab.near };
         let mut serve = command(python(), &script("echo.py"));
         serve.arg("127.0.0.1");
