@@ -110,15 +110,20 @@ fn incoming(skb: Skb, l2: u32, network: u32) -> Option<Owned> {
 /// prefers the one that says more (compute_score), and so do these lookups.
 #[inline(always)]
 fn widen(tuple: &mut Tuple) {
-    if TUPLES.get_ptr(&*tuple).is_some() {
+    if is_known(tuple) {
         return;
     }
     (tuple.saddr, tuple.sport) = ([0; 4], 0);
-    if TUPLES.get_ptr(&*tuple).is_none() {
+    if !is_known(tuple) {
         // Of IPv4 the mark of a mapped address stays.
         let is_v6 = tuple.daddr[0] | tuple.daddr[1] != 0;
         tuple.daddr = [0, 0, if is_v6 { 0 } else { tuple.daddr[2] }, 0];
     }
+}
+
+#[inline(always)]
+fn is_known(tuple: &Tuple) -> bool {
+    TUPLES.get_ptr(tuple).is_some()
 }
 
 #[inline(always)]

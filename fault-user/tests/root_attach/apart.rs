@@ -1,10 +1,11 @@
 //! Two programs that run already, in two network namespaces.
 
-use crate::daemon::{Daemon, Told, echo_at};
+use crate::daemon::{Daemon, Told, echo_at, patient};
 use crate::support::netns::Netns;
+use crate::support::objects::Objects;
 use crate::support::process::Process;
 use crate::support::run::{Finished, Run};
-use crate::support::{Lab, command, python, script, stretched};
+use crate::support::{Lab, command, flowfault, python, script, stretched};
 use crate::{OUTAGE, flow};
 
 /// A daemon that talks to an echo over the loopback of a namespace, by two connections.
@@ -15,6 +16,7 @@ struct Alone {
 
 impl Alone {
     fn start(lab: &Lab, far: bool, name: &str) -> Self {
+        patient(lab);
         let netns = if far { lab.far.as_ref().expect("a pair") } else { &lab.near };
         let mut serve = command(python(), &script("echo.py"));
         serve.arg("127.0.0.1");
@@ -40,6 +42,17 @@ impl Alone {
     fn told(&self) -> Vec<Told> {
         self.daemon.of(2)
     }
+}
+
+/// A run with flowfault in this namespace.
+fn started_in(lab: &Lab, netns: &Netns, name: &str, text: &str) -> Run {
+    let file = lab.path().join(format!("{name}.toml"));
+    std::fs::write(&file, text).expect("the directory is ours");
+    let out = lab.path().join(name);
+    let mut command = std::process::Command::new(flowfault());
+    command.arg("run").arg(&file).arg("--out").arg(&out);
+    let process = Process::start(command, netns, &lab.path().join(format!("{name}-flowfault")));
+    Run { process, out, objects: Objects::default() }
 }
 
 fn run(lab: &Lab, name: &str, tables: &[String], faults: &str) -> Finished {
@@ -107,7 +120,7 @@ fn the_delay_line_is_where_it_is_needed() {
         tables.concat(),
         stretched(OUTAGE)
     );
-    let report = Run::start_in(&lab, &outside, "outside", &text).finish().expect(0);
+    let report = started_in(&lab, &outside, "outside", &text).finish().expect(0);
     for name in ["near", "far"] {
         let flow = report.flows.iter().find(|f| f.name == name).expect("a flow");
         assert!(flow.egress.dropped > 0, "{:#?}", report.flows);

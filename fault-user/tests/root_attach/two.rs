@@ -129,7 +129,7 @@ fn connections_end_where_they_are() {
     lab.close();
 }
 
-/// The delay line is where the attached app is, and nowhere else.
+/// There is one delay line, in one of the namespaces.
 #[test]
 fn what_would_need_a_second_line_is_refused() {
     let lab = Lab::pair();
@@ -140,7 +140,9 @@ fn what_would_need_a_second_line_is_refused() {
     let text = format!(
         "schema = 1\n[[app]]\nname = 'there'\npid = {}\n[[app]]\nname = 'here'\ncommand = ['true']\n\
          [[flow]]\nname = 'started'\napp = 'here'\nremote = '127.0.0.1:1'\n\
-         [[step]]\nat = '0s'\nfaults = [{{ flow = 'started', delay = '1s' }}]\n",
+         [[flow]]\nname = 'attached'\napp = 'there'\nremote = '127.0.0.1:1'\n\
+         [[step]]\nat = '0s'\n\
+         faults = [{{ flow = 'started', delay = '1s' }}, {{ flow = 'attached', delay = '1s' }}]\n",
         attached.pid()
     );
     let finished = Run::start(&lab, "out", &text, &[]).finish();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use fault_user::report::model::Report;
 use nix::sys::signal::Signal;
 
-use super::netns::Netns;
 use super::objects::{Objects, traces_of};
 use super::process::{Process, wait_for};
 use super::{Lab, flowfault, slow};
@@ -73,17 +72,6 @@ impl Run {
         command.args(["--mount", "sh", "-c", &mount]).arg(over.0).arg(flowfault());
         command.arg("run").arg(&file).arg("--out").arg(&out);
         Self::launch(lab, name, command, out, &[])
-    }
-
-    /// The same with flowfault in this namespace.
-    pub fn start_in(lab: &Lab, netns: &Netns, name: &str, scenario: &str) -> Self {
-        let file = lab.path().join(format!("{name}.toml"));
-        fs::write(&file, scenario).expect("the directory is ours");
-        let out = lab.path().join(name);
-        let mut command = Command::new(flowfault());
-        command.arg("run").arg(&file).arg("--out").arg(&out);
-        let process = Process::start(command, netns, &lab.path().join(format!("{name}-flowfault")));
-        Self { process, out, objects: Objects::default() }
     }
 
     fn launch(
