@@ -116,12 +116,28 @@ fn sends_that_overlap_share_their_range_and_say_so() {
     t.push(
         s,
         20.1,
-        What::Send { ret: 100, end_seq: 1_250, start_seq: None, layered: false, sender: None },
+        What::Send {
+            ret: 100,
+            end_seq: 1_250,
+            start_seq: None,
+            layered: false,
+            sender: None,
+            sent: None,
+            acked: None,
+        },
     );
     t.push(
         s,
         20.2,
-        What::Send { ret: 100, end_seq: 1_250, start_seq: None, layered: false, sender: None },
+        What::Send {
+            ret: 100,
+            end_seq: 1_250,
+            start_seq: None,
+            layered: false,
+            sender: None,
+            sent: None,
+            acked: None,
+        },
     );
     t.message("before", Fine, 9.0, 11.0).bytes = Some(50);
     t.message("a", Fine, 19.0, 20.15).bytes = Some(100);
@@ -147,6 +163,8 @@ fn sends_that_the_kernel_has_placed_are_exact_unless_others_are_in_between() {
         start_seq: Some(1_000 + start),
         layered: false,
         sender: None,
+        sent: None,
+        acked: None,
     };
     t.tx(s, 10.0, 0, 500);
     t.push(s, 10.1, placed(100, 100, 200));
@@ -169,8 +187,15 @@ fn sends_that_the_kernel_has_placed_are_exact_unless_others_are_in_between() {
 fn layers_below_the_app_make_ranges_longer_than_what_was_written() {
     let mut t = Trace::new();
     let s = t.socket(0);
-    let send =
-        |ret, end_seq| What::Send { ret, end_seq, start_seq: None, layered: true, sender: None };
+    let send = |ret, end_seq| What::Send {
+        ret,
+        end_seq,
+        start_seq: None,
+        layered: true,
+        sender: None,
+        sent: None,
+        acked: None,
+    };
     t.tx(s, 10.0, 0, 122).push(s, 10.1, send(100, 1_122));
     t.tx(s, 20.0, 122, 244).push(s, 20.1, send(100, 1_244));
     t.ack(s, 21.0, 200).close(s, 900.0);

@@ -59,19 +59,21 @@ impl Thin {
     }
 
     /// A send tells what was kept as well.
-    fn send(&mut self, e: &Entry, ret: i32, end_seq: u32) {
+    fn send(&mut self, e: &Entry) {
+        let mut what = e.what;
+        let What::Send { sent, acked, .. } = &mut what else { return };
         let q = &mut self.quiet;
         let before = |at: u64| u32::try_from(e.ts - at).unwrap();
-        let sent = q.has_run().then(|| Sent {
+        *sent = q.has_run().then(|| Sent {
             before_ns: before(q.sent_at),
             seq: q.seq,
             len: q.len,
             segs: q.segs as u16,
         });
-        let acked = q.has_ack().then(|| Acked { before_ns: before(q.acked_at), ack: q.ack });
+        *acked = q.has_ack().then(|| Acked { before_ns: before(q.acked_at), ack: q.ack });
         q.clear_run();
         q.clear_ack();
-        self.told.push(Entry { what: What::Send { ret, end_seq, sent, acked }, ..*e });
+        self.told.push(Entry { what, ..*e });
     }
 }
 
@@ -98,7 +100,7 @@ fn thin(entries: &[Entry], armed: impl Fn(u64) -> bool) -> Vec<Entry> {
         match &e.what {
             What::Tx(p) => thin.packet(e, p, true, armed(e.ts)),
             What::Rx(p) => thin.packet(e, p, false, armed(e.ts)),
-            What::Send { ret, end_seq, .. } => thin.send(e, *ret, *end_seq),
+            What::Send { .. } => thin.send(e),
             _ => thin.told.push(*e),
         }
     }
