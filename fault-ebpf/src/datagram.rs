@@ -205,8 +205,8 @@ pub fn on_datagram(ctx: &SkBuffContext) {
     }
 }
 
-/// From here on packets from the remote to that local address are the flow's.
-#[inline(always)]
+/// From here on packets from the remote to that local address are the flow's. A function of its own for its stack frame.
+#[inline(never)]
 fn bind(row: &mut Datagrams, tuple: &Tuple) {
     if row.lport != 0 {
         let before = Tuple { daddr: row.laddr, dport: row.lport as u16, ..*tuple };

@@ -70,7 +70,7 @@ pub static ACCEPTING: Global<u64> = Global::new(0xfa01_0009_fa01_0009);
 
 /// 1: there may be UDP sockets that are flows as a whole. A load-time value: nobody else pays for them, nor does the verifier.
 #[unsafe(no_mangle)]
-pub static WHOLE: Global<u32> = Global::new(0xfa01_000c);
+pub static WHOLE: Global<u32> = Global::new(0xfa01_000d);
 
 // Offsets of kernel struct fields, resolved from the kernel's BTF by userspace.
 

@@ -152,8 +152,10 @@ fn agree_on_sends(events: &[Event], cookie: u64, said: &Said, placed: bool) -> R
             "of its sends they tell {sends:?} (bytes, write_seq), and it has made {should:?}"
         ));
     }
-    let begins: Vec<u32> =
-        of(events, cookie, KIND_SEND).filter(|e| e.flags == SEND_PLACED).map(|e| e.ack).collect();
+    let begins: Vec<u32> = of(events, cookie, KIND_SEND)
+        .filter(|e| e.flags & SEND_PLACED != 0)
+        .map(|e| e.rule)
+        .collect();
     let should: Vec<u32> =
         should.iter().filter(|_| placed).map(|(n, end)| end.wrapping_sub(*n as u32)).collect();
     if begins != should {
