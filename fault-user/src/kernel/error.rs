@@ -1,5 +1,7 @@
 //! What can go wrong between this program and the kernel, each with its remedy.
 
+use aya::maps::MapError;
+
 /// An error of the kernel side.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
@@ -104,6 +106,14 @@ impl KernelError {
         }
         let chain: Vec<String> = causes(e).map(ToString::to_string).collect();
         Self::Program { program: program.into(), reason: tail(&chain.join(": ")) }
+    }
+}
+
+/// Takes it for done that a key which was to be removed was not there. (aya tells of it as of any failed call.)
+pub(super) fn or_absent(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::{HashMap, MapData};
 use aya::programs::{
     BtfTracePoint, Iter, ProgramError, SchedClassifier, TestRun as _, TestRunOptions,
 };
@@ -13,7 +13,7 @@ use fault_common::table::{
 };
 
 use super::Kernel;
-use super::error::KernelError;
+use super::error::{KernelError, or_absent};
 use super::load::typed;
 use crate::addr;
 
@@ -100,10 +100,7 @@ impl Kernel {
     pub fn remove_process(&mut self, pid: u32) -> Result<(), KernelError> {
         let mut map: HashMap<_, u32, u32> = HashMap::try_from(self.map_mut("PROCESSES")?)
             .map_err(KernelError::map("use the map PROCESSES"))?;
-        match map.remove(&pid) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            other => other.map_err(KernelError::map("forget a process")),
-        }
+        or_absent(map.remove(&pid)).map_err(KernelError::map("forget a process"))
     }
 
     /// Says that connections which are accepted at this address (unspecified: any) are this app's; `pid` is the
@@ -141,26 +138,23 @@ impl Kernel {
     /// # Errors
     /// A map update fails.
     pub fn forget(&mut self, cookie: u64, tuples: &[Tuple]) -> Result<(), KernelError> {
-        let gone = |e| match e {
-            MapError::KeyNotFound => Ok(()),
-            other => Err(KernelError::map("forget a socket")(other)),
-        };
+        let failed = || KernelError::map("forget a socket");
         let mut map: HashMap<_, Tuple, u64> = HashMap::try_from(self.map_mut("TUPLES")?)
             .map_err(KernelError::map("use the map TUPLES"))?;
         for tuple in tuples {
             // Another socket may have taken the addresses of a closed one.
             if map.get(tuple, 0).is_ok_and(|owner| owner == cookie) {
-                map.remove(tuple).or_else(gone)?;
+                or_absent(map.remove(tuple)).map_err(failed())?;
             }
         }
         let mut rows: HashMap<_, DatagramKey, Datagrams> =
             HashMap::try_from(self.map_mut("DATAGRAMS")?)
                 .map_err(KernelError::map("use the map DATAGRAMS"))?;
         let any = DatagramKey { cookie, raddr: [0; 4], rport: ANY_PORT, _pad: 0 };
-        rows.remove(&any).or_else(gone)?;
+        or_absent(rows.remove(&any)).map_err(failed())?;
         let mut sockets: HashMap<_, u64, SocketEntry> = HashMap::try_from(self.map_mut("SOCKETS")?)
             .map_err(KernelError::map("use the map SOCKETS"))?;
-        sockets.remove(&cookie).or_else(gone)?;
+        or_absent(sockets.remove(&cookie)).map_err(failed())?;
         std::thread::sleep(std::time::Duration::from_millis(10));
         Ok(())
     }
