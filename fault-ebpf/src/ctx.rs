@@ -43,6 +43,18 @@ impl Skb {
         Self(ctx.as_ptr().cast())
     }
 
+    /// For global functions, whose arguments are C's.
+    #[inline(always)]
+    pub fn raw(self) -> *mut __sk_buff {
+        self.0
+    }
+
+    /// What [`Skb::raw`] gave.
+    #[inline(always)]
+    pub fn of_raw(skb: *mut __sk_buff) -> Self {
+        Self(skb)
+    }
+
     /// Bytes, link layer header included.
     #[inline(always)]
     pub fn len(self) -> u32 {

@@ -53,7 +53,7 @@ pub fn on_packet(ctx: &TcContext, dir: Direction, l2: u32, network: u32) -> i32 
     if LOG_LEVEL.load() >= 4 {
         log(ctx, &owned, dir, &judgement);
     }
-    segment::remember(skb, &owned, dir as u8);
+    segment::remember(skb, &owned, dir);
     // No id of a rule has the top bit. Not `!= NO_RULE`: see select::concerns.
     if judgement.rule >> 31 == 0 {
         let did = if judgement.verdict == Verdict::Drop { DID_DROP } else { DID_STALL };

@@ -14,7 +14,7 @@ use crate::classify::Owned;
 use crate::ctx::Skb;
 use crate::emit::{self, About};
 use crate::maps::{CHAIN_TABLE, CONTROL, EPOCH, EVERY_PACKET, QUIET, SOCKETS};
-use crate::parse::IPPROTO_TCP;
+use crate::parse::{Facts, IPPROTO_TCP};
 use crate::select;
 
 /// Where the slot stands in the packet of [`tell_rest`].
@@ -24,18 +24,32 @@ const LONG_AGO: u64 = 1 << 32;
 
 /// Takes note of news of a TCP socket. True: it is kept, to be told later. `apart`: it is not to be.
 ///
-/// A function of its own for its stack frame.
+#[inline(always)]
+pub fn keeps(owned: &Owned, dir: Direction, apart: bool) -> bool {
+    quiet_keeps(owned.socket, &raw const *owned.facts, owned.cookie, dir as u32, apart as u32) != 0
+}
+
+/// Global to the verifier (see `judge::rule_acts`).
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn keeps(owned: &Owned, dir: u8, apart: bool) -> bool {
-    // SAFETY: a live map value.
-    let socket = unsafe { &*owned.socket };
-    let Some(quiet) = take(socket.slot) else { return false };
-    let facts = &owned.facts;
+pub extern "C" fn quiet_keeps(
+    socket: *const SocketEntry,
+    facts: *const Facts,
+    cookie: u64,
+    dir: u32,
+    apart: u32,
+) -> u32 {
+    if socket.is_null() || facts.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the verifier has held each caller to memory of these sizes.
+    let (socket, facts) = unsafe { (&*socket, &*facts) };
+    let Some(quiet) = take(socket.slot) else { return 0 };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
-    let egress = dir == Direction::Egress as u8;
-    quiet.cookie = owned.cookie;
-    let apart = apart || EVERY_PACKET.load() == 1 || armed(socket.flow);
+    let egress = dir == Direction::Egress as u32;
+    quiet.cookie = cookie;
+    let apart = apart != 0 || EVERY_PACKET.load() == 1 || armed(socket.flow);
     let keep = match (apart, egress) {
         (true, _) => Keep::Told,
         (_, true) => quiet.run(now, facts.seq, facts.payload, facts.segs),
@@ -44,7 +58,7 @@ pub fn keeps(owned: &Owned, dir: u8, apart: bool) -> bool {
     let full = matches!(keep, Keep::Full);
     // A retransmission must not come to stand before an acknowledgement that was there first.
     let all = apart || (egress && matches!(keep, Keep::Told));
-    tell(owned.cookie, socket, quiet, all || (full && egress), all || (full && !egress));
+    tell(cookie, socket, quiet, all || (full && egress), all || (full && !egress));
     match (full, egress) {
         (true, true) => quiet.begin_run(now, facts.seq, facts.payload, facts.segs),
         (true, false) => quiet.begin_ack(now, facts.ack),
@@ -53,7 +67,7 @@ pub fn keeps(owned: &Owned, dir: u8, apart: bool) -> bool {
         (false, false) => {}
     }
     give_back(quiet);
-    !matches!(keep, Keep::Told)
+    !matches!(keep, Keep::Told) as u32
 }
 
 /// Whether some fault holds for the flow, in either direction.

@@ -1,12 +1,14 @@
 //! What a TCP segment says of its connection, kept for those who will speak in its name, and the
 //! one thing that is changed in it here: its window.
 
+use aya_ebpf::bindings::__sk_buff;
 use fault_common::event::tcp;
 use fault_common::rule::{Direction, MAX_FLOWS};
-use fault_common::table::{LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS};
+use fault_common::table::{LAST_ACK, LAST_SEEN, LAST_TIMESTAMPS, SocketEntry};
 
 use crate::classify::Owned;
 use crate::ctx::Skb;
+use crate::parse::Facts;
 
 /// Where the options begin, and what a timestamp option looks like that stands there alone
 /// (RFC 7323, appendix A): two NOPs, kind 8, length 10.
@@ -16,16 +18,35 @@ const TIMESTAMPS: [u8; 4] = [1, 1, 8, 10];
 const WINDOW: u32 = 14;
 const CHECK: u32 = 16;
 
-/// Keeps what the segment says, of sockets with a name. A function of its own for its stack frame.
+/// Keeps what the segment says, of sockets with a name.
+#[inline(always)]
+pub fn remember(skb: Skb, owned: &Owned, dir: Direction) {
+    remember_segment(skb.raw(), owned.socket, &raw const *owned.facts, dir as u32);
+}
+
+/// Global to the verifier (see `judge::rule_acts`); what it returns means nothing, but it has to be a number.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn remember(skb: Skb, owned: &Owned, dir: u8) {
-    let facts = &owned.facts;
-    // SAFETY: a live map value; of two CPUs at once either segment may be the last.
-    let socket = unsafe { &mut *owned.socket };
+pub extern "C" fn remember_segment(
+    skb: *mut __sk_buff,
+    socket: *mut SocketEntry,
+    facts: *const Facts,
+    dir: u32,
+) -> u32 {
+    if !socket.is_null() && !facts.is_null() {
+        // SAFETY: not null, and the verifier has held each caller to memory of these sizes; of two CPUs at once either
+        // segment may be the last.
+        let (socket, facts) = unsafe { (&mut *socket, &*facts) };
+        keep(Skb::of_raw(skb), socket, facts, dir == Direction::Egress as u32);
+    }
+    0
+}
+
+#[inline(always)]
+fn keep(skb: Skb, socket: &mut SocketEntry, facts: &Facts, egress: bool) {
     if !facts.is_tcp() || socket.flow >= MAX_FLOWS || facts.flags & tcp::RST != 0 {
         return;
     }
-    let egress = dir == Direction::Egress as u8;
     let last = if egress { &mut socket.last[0] } else { &mut socket.last[1] };
     let fin = (facts.flags & tcp::FIN != 0) as u32;
     let end = facts.seq.wrapping_add(facts.payload).wrapping_add(fin);

@@ -16,7 +16,7 @@ pub fn tell(skb: Skb, owned: &Owned, dir: Direction, dropped: bool, rule: u32) {
     }
     // No id of a rule has the top bit.
     let apart = dropped || rule >> 31 == 0 || is_control(owned);
-    if owned.facts.is_tcp() && quiet::keeps(owned, dir as u8, apart) {
+    if owned.facts.is_tcp() && quiet::keeps(owned, dir, apart) {
         return;
     }
     // SAFETY: a live map value.
