@@ -116,19 +116,26 @@ impl Filters {
 
     fn remove_here(&self) -> io::Result<()> {
         for interface in &nix::net::if_::if_nameindex()? {
-            let ifindex = interface.index();
-            if !qdisc::has(ifindex, "clsact")? {
-                continue;
-            }
             let name = interface.name().to_string_lossy();
-            for hook in [TcAttachType::Egress, TcAttachType::Ingress] {
-                let handle = TcHandle::from(self.handle);
-                let link = SchedClassifierLink::attached(&name, hook, PRIORITY, handle, None)?;
-                detach(link)?;
+            match self.remove_from(interface.index(), &name) {
+                // It went while it was looked at, as a delay line does with its process, and all that was on it.
+                Err(_) if nix::net::if_::if_nametoindex(&*name).is_err() => {}
+                other => other?,
             }
-            self.clone().release(ifindex)?;
         }
         Ok(())
+    }
+
+    fn remove_from(&self, ifindex: u32, name: &str) -> io::Result<()> {
+        if !qdisc::has(ifindex, "clsact")? {
+            return Ok(());
+        }
+        for hook in [TcAttachType::Egress, TcAttachType::Ingress] {
+            let handle = TcHandle::from(self.handle);
+            let link = SchedClassifierLink::attached(name, hook, PRIORITY, handle, None)?;
+            detach(link)?;
+        }
+        self.clone().release(ifindex)
     }
 }
 

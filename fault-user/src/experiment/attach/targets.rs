@@ -166,6 +166,11 @@ fn container(index: usize, app: &App, id: &str) -> Result<Target, AttachError> {
     let hierarchy = hierarchy(app)?;
     let (root, mut found) = (hierarchy.root(), Vec::new());
     below(root, root, &|name| container_of(name).is_some_and(|c| c.starts_with(id)), &mut found);
+    if found.is_empty() {
+        // Unlike a cgroup's name, an id is a new one with each start.
+        let what = format!("there is no container or pod `{id}`");
+        return Err(AttachError::Nothing { app: app.name.clone(), what, remedy: CONTAINERS });
+    }
     only(index, app, &hierarchy, &found, || {
         let several = format!("containers and pods whose ids begin with `{id}`");
         (format!("container or pod `{id}`"), CONTAINERS, several, "more digits")
