@@ -5,15 +5,16 @@ use crate::ledger::datagrams::UDP;
 use crate::ledger::flow::{FlowRecord, TxCopy};
 use crate::outcome::AppMessage;
 
-/// Bytes may be told of as sent before they leave, ns: the same reach as that of late sends.
+/// Bytes may leave before the message's time, as far as it is known, ns: the same reach as that of stragglers.
 const REACH: u64 = 50_000_000;
 
-/// Whether such bytes of one of the app's flows (`mine`) left in the message's time.
+/// Whether such bytes of one of the app's flows (`mine`) left in the message's time or later: how long they wait
+/// for the window, or for a processor, nobody knows.
 pub(super) fn left(mine: &[&FlowRecord], message: &AppMessage) -> bool {
-    let (from, to) = (message.t0.saturating_sub(REACH), message.t1.saturating_add(REACH));
+    let from = message.t0.saturating_sub(REACH);
     let tcp = mine.iter().filter(|f| f.proto != UDP);
     tcp.into_iter().any(|flow| {
-        let sent = between(&flow.tx, from, to);
+        let sent = since(&flow.tx, from);
         if sent.is_empty() {
             return false;
         }
@@ -29,9 +30,7 @@ pub(super) fn left(mine: &[&FlowRecord], message: &AppMessage) -> bool {
     })
 }
 
-/// Copies of that time; they are in its order.
-fn between(copies: &[TxCopy], from: u64, to: u64) -> &[TxCopy] {
-    let a = copies.partition_point(|c| c.ts < from);
-    let b = copies.partition_point(|c| c.ts <= to);
-    &copies[a..b.max(a)]
+/// Copies from that time on; they are in its order.
+fn since(copies: &[TxCopy], from: u64) -> &[TxCopy] {
+    &copies[copies.partition_point(|c| c.ts < from)..]
 }

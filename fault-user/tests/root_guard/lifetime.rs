@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::scene::{Pair, alone, held, soon};
 use crate::support::netns::{self, Netns};
 use crate::support::objects::{Objects, traces_of};
-use crate::support::process::{Process, wait_for};
+use crate::support::process::{self, Process, wait_for};
 use crate::support::{Lab, slow};
 
 #[test]
@@ -109,6 +109,8 @@ fn a_stream_over_a_cable_that_was_laid_later() {
             (fault.counts().unwrap().hits() == 1).then_some(())
         });
     });
+    // A namespace takes its ends of cables with it at some later time.
+    process::run("ip", &["-n", &lab.near.name, "link", "del", "cable0"]);
     drop(far);
     assert_eq!(held(), before);
     lab.close();

@@ -30,6 +30,9 @@ const WANTED: [&str; 14] = [
     "tls",
 ];
 
+/// The same, where they are modules: what TLS encrypts with. Some kernels have them built in.
+const OR_BUILT_IN: [&str; 3] = ["gcm", "ctr", "ghash_generic"];
+
 /// A module, ready for insmod.
 pub struct Module {
     pub name: String,
@@ -46,6 +49,11 @@ pub fn collect(dir: &Path) -> Result<Vec<Module>> {
     let mut collector = Collector { files, seen: BTreeSet::new(), modules: Vec::new() };
     for name in WANTED {
         collector.add(name)?;
+    }
+    for name in OR_BUILT_IN {
+        if collector.files.contains_key(name) {
+            collector.add(name)?;
+        }
     }
     Ok(collector.modules)
 }
