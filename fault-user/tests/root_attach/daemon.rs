@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::capture::{Capture, Seen};
 use crate::support::netns::Netns;
 use crate::support::process::{Process, wait_for};
+use crate::support::slow::slow;
 use crate::support::{Lab, command, python, script};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -164,14 +165,17 @@ impl Watched {
         *list.iter().find(|told| told.cookie == cookie).expect("it is open")
     }
 
-    /// Every byte came over the cable once, and nothing was sent again: as if nobody had been there.
+    /// Every byte came over the cable once, and nothing was sent again: as if nobody had been there. (Where a processor is
+    /// not to be had for longer than an RTO, TCP by itself sends again what was not lost.)
     pub fn untouched(&self, cookie: u64) {
         let (before, after) = (Self::of(&self.before, cookie), Self::of(&self.after, cookie));
         let sent = after.sent - before.sent;
         let passed: usize = self.packets(&after).map(|seen| seen.payload).sum();
         assert!(sent > 0, "{after:?} has sent nothing");
         assert_eq!(passed as u64, sent, "bytes on the cable of {after:?}");
-        assert_eq!(after.retransmits, before.retransmits, "{after:?}");
+        if slow() == 1 {
+            assert_eq!(after.retransmits, before.retransmits, "{after:?}");
+        }
     }
 
     /// For this long (ms) nothing of it came over the cable, and its TCP sent again.
