@@ -111,6 +111,11 @@ fn arrived(send: &SendReport) {
     assert!(matches!(send.verdict, Verdict::Delivered | Verdict::Late), "{send:#?}");
 }
 
+/// Whether the kernel tells where the bytes of each call begin (Linux 6.16).
+fn is_placed(report: &Report) -> bool {
+    !report.evidence.blind_spots.iter().any(|spot| spot.contains("are known together"))
+}
+
 /// Whether the report says that it does not see these.
 fn is_blind(report: &Report, what: &str) -> bool {
     let spots = report.evidence.blind_spots.iter();

@@ -8,8 +8,10 @@ use std::ops::Range;
 use fault_user::ledger::build::build;
 use fault_user::ledger::flow::{FlowRecord, SendCall};
 use fault_user::ledger::store;
+use fault_user::report::model::SendReport;
+use fault_user::verdict::{Confidence, Verdict};
 
-use super::{Scene, arrived};
+use super::{Scene, arrived, is_placed};
 use crate::support::Lab;
 use crate::support::run::Finished;
 use crate::support::truth::messages;
@@ -66,7 +68,16 @@ fn threads(scene: &Scene<'_>, count: usize, size: u64) {
     // And so each message arrived, with or without its exact place.
     let sends = messages(&report);
     assert_eq!(sends.len(), 4 * count);
-    sends.values().for_each(|s| arrived(s));
+    if is_placed(&report) {
+        return sends.values().for_each(|s| arrived(s));
+    }
+    // Of hundreds of one size at the same moment one or the other may be told before it is sent or after the next: then it is
+    // not known which was its own, and that is what has to be said of it.
+    let (unknown, known): (Vec<&SendReport>, Vec<&SendReport>) =
+        sends.values().copied().partition(|s| s.verdict == Verdict::Unknown);
+    known.iter().for_each(|s| arrived(s));
+    assert!(unknown.iter().all(|s| s.confidence == Confidence::Gap), "{unknown:#?}");
+    assert!(unknown.len() * 50 <= sends.len(), "{unknown:#?}");
 }
 
 fn contains(outer: &Range<i64>, inner: &Range<i64>) -> bool {
