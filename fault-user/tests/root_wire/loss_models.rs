@@ -12,7 +12,7 @@ const N: u64 = 2500;
 static RUN: LazyLock<Outcomes> = LazyLock::new(|| {
     let case = |name, place, drop: &str| {
         let work = if drop.contains("ingress") { "draw" } else { "pour" };
-        Case::new(name, place, &format!("{{ {drop} }}"), &format!("{work} {N} 100 400"))
+        Case::new(name, place, &format!("{{ {drop} }}"), &format!("{work} {N} 100 1200"))
     };
     let gilbert = "{ gilbert_elliott = { p = 0.02, r = 0.25 } }";
     let noisy = "{ gilbert_elliott = { p = 0.02, r = 0.2, good = 0.01, bad = 0.5 } }";
