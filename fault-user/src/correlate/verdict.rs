@@ -1,7 +1,7 @@
 //! The contract's verdict table.
 
-use super::Facts;
 use super::attempts::{Attempt, Fate};
+use super::{Facts, Gap};
 use crate::ledger::flow::FlowRecord;
 use crate::outcome::AppMessage;
 use crate::verdict::{Outcome, Verdict};
@@ -66,6 +66,14 @@ pub(super) fn in_gap(
 ) -> bool {
     let acked = own.iter().any(|a| a.acked.is_some());
     if own.iter().any(|a| a.in_gap(message.t0, &facts.gaps)) {
+        return true;
+    }
+    // What was over before the message began is its own only for want of a better one, which may be among the lost.
+    let early = |a: &&Attempt| a.settled < message.t0;
+    let meant = |g: &Gap, a: &Attempt| g.cookie.is_none_or(|c| c == a.flow.cookie);
+    let hidden =
+        |a: &Attempt| facts.gaps.iter().any(|g| meant(g, a) && g.meets(message.t0, message.t1));
+    if own.iter().filter(early).any(hidden) {
         return true;
     }
     // What seems lost may have gone out on another socket of the app, even on one of which no
